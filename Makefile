@@ -1,0 +1,91 @@
+# `make` lists what there is. Settings are given as `make run ORDERS=500` or by environment: make
+# hands both on to the commands.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+LOCAL := $(PYTHON) -m infra.local
+
+# Further arguments for pytest: `make test ARGS='-k saga'`.
+ARGS ?=
+
+.PHONY: help setup run up down status clean test bench chaos lint docs
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Settings: WORKERS=2 SPLIT=1 ORDERS=2000 CSV=path EXIT=1 QUICK=1, and the ports and rates"
+	@echo "  of docs/; for example: make run ORDERS=500 EXIT=1"
+
+setup: $(STAMP) ## create .venv and install what the project needs
+
+# pyenv and the like put programs into PATH that exist and yet fail: each one is tried.
+$(STAMP): pyproject.toml constraints.txt
+	@set -euo pipefail; \
+	modern='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	if ! "$(PYTHON)" -c "$$modern" 2>/dev/null; then \
+	  found=; \
+	  for one in python3.13 python3.12 python3.11 python3 /usr/bin/python3; do \
+	    if "$$one" -c "$$modern" >/dev/null 2>&1; then found=$$one; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Python 3.11 or newer is needed. On Debian or Ubuntu: sudo apt-get install -y python3 python3-venv"; \
+	    exit 1; \
+	  fi; \
+	  if ! "$$found" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	    package=$$("$$found" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	      echo "Installing $$package ..."; \
+	      apt-get update -qq >/dev/null || true; \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$package" >/dev/null; \
+	    else \
+	      echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install -y $$package"; \
+	      exit 1; \
+	    fi; \
+	  fi; \
+	  echo "Creating $(VENV) with $$("$$found" --version) ..."; \
+	  rm -rf "$(VENV)"; \
+	  "$$found" -m venv "$(VENV)"; \
+	fi; \
+	echo "Installing the Python packages ..."; \
+	"$(PYTHON)" -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+run: $(STAMP) ## start everything, send real orders, show what came of them; Ctrl-C stops it
+	@$(LOCAL) run
+
+up: $(STAMP) ## start everything in the background
+	@$(LOCAL) up
+
+down: $(STAMP) ## stop what was started
+	@$(LOCAL) down
+
+status: $(STAMP) ## what runs, and whether it is healthy
+	@$(LOCAL) status
+
+clean: $(STAMP) ## stop, and forget the servers' data and logs (ALL=1: the Java build too)
+	@$(LOCAL) clean
+
+test: $(STAMP) ## the whole test suite, on servers of its own
+	@$(LOCAL) install
+	@$(PYTHON) -m pytest $(ARGS)
+
+chaos: $(STAMP) ## the tests that kill, stop and pause real processes
+	@$(LOCAL) install
+	@$(PYTHON) -m pytest -m chaos tests/chaos $(ARGS)
+
+bench: $(STAMP) ## our throughput beside other systems' (QUICK=1: under 5 minutes)
+	@$(LOCAL) install
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+docs: $(STAMP) ## build the documentation site, where MkDocs is set up; else list its pages
+	@if [ -f mkdocs.yml ]; then $(PYTHON) -m mkdocs build --strict; \
+	else echo "Pages:"; find docs -name '*.md' | sort | sed 's/^/  /'; fi

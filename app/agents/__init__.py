@@ -1,0 +1,1 @@
+"""The services: one file a participant, each opening with what it consumes and produces."""

@@ -1,0 +1,126 @@
+"""Inventory service: holds an order's items, all or none; sells them at the end, or gives back.
+
+Consumes: the topics of its trigger, of later steps' failures and of the saga's completion
+(inventory-first: order.events.v1, payment.events.v1), key: order id. Produces: inventory.events.v1.
+Stores: stock, one document a product; reservations, one an order.
+Compensates: InventoryReleased when a later step failed.
+"""
+
+from collections.abc import Callable, Sequence
+
+from app.agents.folding import Folding, order_ids, outgoing
+from app.domain import inventory as domain
+from app.domain.simulation import fails
+from app.events import Event, timestamp
+from app.resources import Resources
+from app.saga import Saga
+from app.stores import repositories
+from app.stores.locks import FencedLocks
+from app.stores.stock import StockStore
+from app.streaming import OutRecord
+from app.topics import BY_EVENT
+
+LOCK_PREFIX = "stock:"
+
+
+class InventoryService:
+    """Keeps the shelf, under fenced locks on the products of a whole batch."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        saga: Saga,
+        *,
+        on_contention: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        settings = resources.settings
+        self._settings = settings
+        self._clock = resources.clock
+        self._saga = saga
+        self._reservations = repositories.reservations(resources.database)
+        self._stock = StockStore(resources.database[repositories.STOCK])
+        self._locks = FencedLocks(
+            resources.redis,
+            lease_seconds=settings.lock_lease_seconds,
+            wait_seconds=settings.lock_wait_seconds,
+            on_contention=on_contention,
+        )
+        self._highest_fence = 0
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of the events it acts on."""
+        heard = (
+            self._saga.trigger(domain.STEP),
+            *self._saga.undo_triggers(domain.STEP),
+            self._saga.completes,
+        )
+        return tuple(dict.fromkeys(BY_EVENT[event].name for event in heard))
+
+    async def handle(self, events: Sequence[Event]) -> list[OutRecord]:
+        """One lock round, one read and one write of the shelf for all the orders of a batch.
+
+        Stock is written before the reservations: after a crash between the two, deciding again
+        finds the holds that are there already, and completes them or gives them back.
+        """
+        now = timestamp(self._clock())
+        folding: Folding[domain.Reservation] = Folding(
+            await self._reservations.load(order_ids(events))
+        )
+        products = self._products(folding, events)
+        if not products:
+            self._decide(folding, {}, events, now)
+            await self._reservations.save(folding.changes())
+            return outgoing(folding.emitted)
+
+        lease = await self._locks.acquire(
+            [LOCK_PREFIX + product for product in products], floor=self._highest_fence
+        )
+        try:
+            shelf = await self._stock.load(products)
+            fences = (stock.fence for stock in shelf.values())
+            self._highest_fence = max(self._highest_fence, lease.token, *fences)
+            touched = self._decide(folding, shelf, events, now)
+            lease.require(self._settings.mongo_timeout_seconds)
+            await self._stock.save(shelf, touched, lease.token)
+            await self._reservations.save(folding.changes())
+        finally:
+            await self._locks.release(lease)
+        return outgoing(folding.emitted)
+
+    def _products(self, folding: Folding[domain.Reservation], events: Sequence[Event]) -> set[str]:
+        """The products of the batch, a later event's being those of the reservation that an
+        earlier one of the same batch will make."""
+        found: set[str] = set()
+        for event in events:
+            found |= domain.products(folding.state(event), event, self._saga)
+        return found
+
+    def _decide(
+        self,
+        folding: Folding[domain.Reservation],
+        shelf: dict[str, domain.Stock],
+        events: Sequence[Event],
+        now: str,
+    ) -> dict[str, domain.Stock]:
+        """Fold the batch; the stock of the products it touched."""
+        current = dict(shelf)
+        touched: dict[str, domain.Stock] = {}
+        for event in events:
+            decision = domain.decide(
+                folding.state(event),
+                current,
+                event,
+                self._saga,
+                now,
+                fails=fails(
+                    self._settings.payment_seed,
+                    domain.STEP,
+                    event.order_id,
+                    self._settings.inventory_failure_rate,
+                ),
+            )
+            folding.apply(event, decision)
+            current.update(decision.touched)
+            touched.update(decision.touched)
+        return touched

@@ -1,0 +1,123 @@
+"""The commands of `faust -A app ...`, besides Faust's own.
+
+This page says what each takes; what it does is a plain function in the module of its name.
+None needs a running worker. Exit status: 0 done, 1 not so, 2 a server or a file is not to be had.
+"""
+
+from typing import Any
+
+import click
+import faust
+from faust.cli import option
+
+from app.cli.command import OrderflowCommand, connected
+from app.cli.replay import DEFAULT_CONCURRENCY, DEFAULT_URL, Replay
+from app.cli.replay import replay as run_replay
+from app.cli.sources import DEFAULT_ORDERS, GENERATED, Source
+from app.cli.stock import stock as run_stock
+from app.cli.topics import topics as run_topics
+from app.cli.verify import DEFAULT_WAIT_SECONDS
+from app.cli.verify import verify as run_verify
+from app.settings import Settings
+
+CONCURRENCY_MOST = 2000
+
+csv_option = option(
+    "--csv",
+    metavar="PATH|-",
+    default=None,
+    show_default=False,
+    help=f"Sales ledger (plain, .xz or .gz); `{GENERATED}` for generated orders. "
+    "Default: the real one where it stands beside the checkout, else generated.",
+)
+seed_option = option("--seed", type=int, default=0, help="Of generated orders.")
+
+
+def register(app: faust.App, settings: Settings) -> None:
+    """Add the commands to the app."""
+
+    @app.command(base=OrderflowCommand)
+    async def topics(self: Any) -> int:
+        """Create missing Kafka topics, check the others."""
+        return await run_topics(settings, self.console)
+
+    @app.command(
+        csv_option,
+        option(
+            "--orders",
+            type=click.IntRange(min=0),
+            default=None,
+            show_default=False,
+            metavar="N",
+            help="Stock for a replay of the first N orders only (0: of all). "
+            f"Default: every product, at a level for {DEFAULT_ORDERS} orders.",
+        ),
+        option(
+            "--level",
+            type=click.IntRange(min=0),
+            default=None,
+            show_default=False,
+            metavar="N",
+            help="Units of each product. Default: such that a few orders find no stock.",
+        ),
+        seed_option,
+        base=OrderflowCommand,
+    )
+    async def stock(
+        self: Any, csv: str | None, orders: int | None, level: int | None, seed: int
+    ) -> int:
+        """Stock the shelves; products that exist are left."""
+        async with connected(settings) as database:
+            source = Source.choose(csv, seed)
+            return await run_stock(database, self.console, source, orders=orders, level=level)
+
+    @app.command(
+        csv_option,
+        option(
+            "--orders",
+            type=click.IntRange(min=0),
+            default=DEFAULT_ORDERS,
+            metavar="N",
+            help="How many to send, 0 for all.",
+        ),
+        option("--url", default=DEFAULT_URL, help="Of the API."),
+        option(
+            "--rate",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Orders a second, 0 for as fast as possible.",
+        ),
+        option(
+            "--concurrency",
+            type=click.IntRange(min=1, max=CONCURRENCY_MOST),
+            default=DEFAULT_CONCURRENCY,
+            help="Requests under way at once.",
+        ),
+        option("--token", default=None, show_default=False, help="Bearer token, with AUTH=on."),
+        option("--no-wait", is_flag=True, default=False, help="Don't wait for the orders to end."),
+        seed_option,
+        base=OrderflowCommand,
+    )
+    async def replay(self: Any, csv: str | None, seed: int, no_wait: bool, **plan: Any) -> int:
+        """Send orders over HTTP, wait for them, sum up."""
+        async with connected(settings) as database:
+            source = Source.choose(csv, seed)
+            return await run_replay(
+                database, self.console, Replay(source=source, wait=not no_wait, **plan)
+            )
+
+    @app.command(
+        option(
+            "--wait",
+            type=click.FloatRange(min=0),
+            default=DEFAULT_WAIT_SECONDS,
+            metavar="SECONDS",
+            help="First wait so long for orders under way to end.",
+        ),
+        option("--json", "as_json", is_flag=True, default=False, help="For programs."),
+        base=OrderflowCommand,
+    )
+    async def verify(self: Any, wait: float, as_json: bool) -> int:
+        """Check that stock, orders and money balance."""
+        async with connected(settings) as database:
+            return await run_verify(database, self.console, wait=wait, as_json=as_json or self.json)

@@ -1,0 +1,1 @@
+"""Pure decisions: no I/O, no clock, no Faust. Each is a fold over the events of an order."""

@@ -1,0 +1,58 @@
+"""What the services and the web of one process share: connections, clock, and how to publish."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from app.events import Event
+from app.settings import Settings
+from app.stores import mongo
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+async def _not_publishing(event: Event) -> None:
+    raise RuntimeError("no producer is running in this process")
+
+
+@dataclass(slots=True)
+class Resources:
+    """Connections are made when first used.
+
+    Attributes:
+        publish: sends an event; returns when all in-sync replicas have it.
+        services_ready: for each service of this process, whether it takes part in its group.
+    """
+
+    settings: Settings
+    database: mongo.Database
+    redis: Redis
+    clock: Clock = utc_now
+    publish: Callable[[Event], Awaitable[None]] = field(default=_not_publishing)
+    services_ready: Callable[[], dict[str, bool]] = field(default=dict)
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Resources":
+        """The resources that the settings name."""
+        redis = Redis.from_url(
+            settings.redis_url,
+            socket_timeout=settings.redis_timeout_seconds,
+            socket_connect_timeout=settings.redis_timeout_seconds,
+            # Our own loops retry, with a bound and jitter; a second retry inside would hide it.
+            retry=Retry(NoBackoff(), 0),
+        )
+        return cls(settings, mongo.connect(settings), redis)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose()
+        self.database.client.close()

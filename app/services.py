@@ -1,0 +1,235 @@
+"""One Faust app, so one consumer group, a service; and which of them this process runs.
+
+`SERVICES=all` (the default) runs every service in one process, `SERVICES=payment` that one alone:
+the same groups, topics and state either way. The first of them is the process's main app: it serves
+the web views and starts the others beside it.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache, partial
+from typing import Any, Protocol
+
+import faust
+
+from app import cli, web
+from app.agents.folding import outgoing
+from app.agents.inventory import InventoryService
+from app.agents.order import OrderService
+from app.agents.payment import PaymentService
+from app.codec import UndecodableError, decode
+from app.events import Event
+from app.providers.simulated import SimulatedProvider
+from app.resources import Resources
+from app.saga import SAGAS
+from app.settings import Settings, settings
+from app.stores.errors import TransientStoreError
+from app.stores.repositories import LEDGER
+from app.streaming import (
+    Chunk,
+    Limits,
+    OutRecord,
+    Participant,
+    Publisher,
+    chunks,
+    install,
+    lane_of_partition,
+)
+from app.topic_admin import TopicError, TopicMismatchError, ensure_topics
+from app.topics import BY_NAME
+
+logger = logging.getLogger(__name__)
+
+GROUP_PREFIX = "orders-"
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
+EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
+
+# Chunks that wait between Faust and a service's lanes: enough that no lane runs dry while the next
+# fetch is under way.
+STREAM_BUFFER_CHUNKS = 16
+# A member is dead after the session time-out; three heartbeats fit into it.
+HEARTBEATS_PER_SESSION = 3
+# The broker answers a join only when the whole group has joined: longer than a rebalance.
+REQUEST_TIMEOUT_MARGIN_SECONDS = 10.0
+
+
+class Service(Protocol):
+    """A participant: the topics it hears, and what it does with a batch of their events."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics it consumes."""
+        ...
+
+    async def handle(self, events: Sequence[Event]) -> Sequence[OutRecord]:
+        """Process events in order; all effects durable on return."""
+        ...
+
+
+def build_service(name: str, resources: Resources) -> Service:
+    """The service of this name."""
+    saga = SAGAS[resources.settings.saga_order]
+    ledger = resources.database[LEDGER]
+    makers: dict[str, Callable[[], Any]] = {
+        "order": lambda: OrderService(resources, saga),
+        "inventory": lambda: InventoryService(resources, saga),
+        "payment": lambda: PaymentService(
+            resources, saga, SimulatedProvider.from_settings(resources.settings, ledger)
+        ),
+    }
+    service: Service = makers[name]()
+    return service
+
+
+# Services whose batches share what they write (the shelf) or are cheap enough to be joined; the
+# payment service waits for its provider, so its partitions wait side by side.
+ONE_LANE = {"order", "inventory"}
+
+
+def one_lane(chunk: Chunk) -> Hashable:
+    """All partitions together: one batch at a time, of whatever waits."""
+    return "all"
+
+
+def end_process(error: BaseException) -> None:
+    """End at once: a clean stop could commit what was not done."""
+    logger.critical("ending the process: %r", error)
+    logging.shutdown()
+    os._exit(EXIT_SOFTWARE)
+
+
+class ServiceApp(faust.App):
+    """A service's Faust app; makes sure at its start that the topics are as they must be."""
+
+    joined = False
+    resources: Resources | None = None  # the main app's: it closes them when all else has stopped
+
+    async def on_start(self) -> None:
+        """Create and check the topics before the first consumer asks for them."""
+        try:
+            await ensure_topics(settings())
+        except TopicError as error:
+            logger.critical("refusing to start: %s", error)
+            logging.shutdown()
+            os._exit(EXIT_CONFIG if isinstance(error, TopicMismatchError) else EXIT_UNAVAILABLE)
+        await super().on_start()
+
+    async def on_shutdown(self) -> None:
+        """Close the connections once the web server and the agents have stopped."""
+        await super().on_shutdown()
+        if self.resources is not None:
+            await self.resources.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes part in its consumer group and is not being moved."""
+        return self.joined and not self.rebalancing and not self.should_stop
+
+
+def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
+    """The Faust app of a service, with its agent."""
+    conf = resources.settings
+    group = GROUP_PREFIX + name
+    datadir = conf.data_dir / name
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = ServiceApp(
+        group,
+        broker=[f"kafka://{server}" for server in conf.kafka_bootstrap_servers.split(",")],
+        store="memory://",
+        datadir=datadir,
+        topic_partitions=conf.topic_partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=(
+            f"{conf.worker_name}-{name}" if conf.static_membership else None
+        ),
+        broker_client_id=f"{conf.worker_name}-{name}",
+        broker_max_poll_records=conf.poll_max_records,
+        broker_commit_interval=conf.commit_interval_seconds,
+        broker_session_timeout=conf.session_timeout_seconds,
+        broker_heartbeat_interval=conf.session_timeout_seconds / HEARTBEATS_PER_SESSION,
+        broker_rebalance_timeout=conf.rebalance_timeout_seconds,
+        broker_request_timeout=conf.rebalance_timeout_seconds + REQUEST_TIMEOUT_MARGIN_SECONDS,
+        producer_request_timeout=conf.produce_timeout_seconds,
+        stream_buffer_maxsize=STREAM_BUFFER_CHUNKS,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        web_enabled=main,
+        web_host=conf.worker_bind,
+        web_bind=conf.worker_bind,
+        web_port=conf.worker_port,
+        web_tables_enabled=False,
+        web_application_options=web.application_options(conf) if main else None,
+    )
+    install(
+        app,
+        chunk_max_records=conf.chunk_max_records,
+        drain_timeout=conf.drain_timeout_seconds,
+    )
+    add_agent(app, name, build_service(name, resources), conf)
+    return app
+
+
+def add_agent(app: ServiceApp, name: str, service: Service, conf: Settings) -> None:
+    """Let the service hear its topics."""
+    participant = Participant(
+        name=GROUP_PREFIX + name,
+        decode=_decode,
+        handle=service.handle,
+        publish=Publisher(app, timeout=conf.produce_timeout_seconds),
+        on_fatal=end_process,
+        transient=(TransientStoreError,),
+        undecodable=(UndecodableError,),
+        limits=Limits(batch_records=conf.batch_max_records),
+        lane=one_lane if name in ONE_LANE else lane_of_partition,
+    )
+
+    async def agent(stream: Any) -> None:
+        await participant.run(stream)
+
+    app.agent(chunks(app, *service.topics), name=name)(agent)
+
+    @app.on_partitions_assigned.connect
+    async def note_joined(app: ServiceApp, assigned: Any, **kwargs: Any) -> None:
+        app.joined = True
+
+
+def _decode(record: Any) -> Event:
+    return decode(BY_NAME[record.topic], record.key, record.value, record.headers)
+
+
+async def publish(publisher: Publisher, event: Event) -> None:
+    """Send one event; returns when it is acknowledged."""
+    await publisher(outgoing((event,)))
+
+
+def build(conf: Settings) -> ServiceApp:
+    """The main app of a process with these settings; it starts the others with itself."""
+    resources = Resources.connect(conf)
+    first, *others = conf.service_names()
+    main = build_app(first, resources, main=True)
+    beside = [build_app(name, resources, main=False) for name in others]
+    resources.publish = partial(publish, Publisher(main, timeout=conf.produce_timeout_seconds))
+    apps = dict(zip((first, *others), (main, *beside), strict=True))
+    resources.services_ready = lambda: {name: app.ready for name, app in apps.items()}
+
+    @main.task
+    async def start_beside() -> None:
+        for app in beside:
+            app.finalize()
+        await asyncio.gather(*(main.add_runtime_dependency(app) for app in beside))
+
+    main.resources = resources
+    web.register(main, resources)
+    cli.register(main, conf)
+    return main
+
+
+@cache
+def main_app() -> ServiceApp:
+    """The app of this process, made once."""
+    return build(settings())

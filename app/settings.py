@@ -1,0 +1,130 @@
+"""The one place that reads the environment.
+
+Every limit has a unit in its name and a reason beside it. Each field is read from the environment
+variable of the same name in capitals: `PAYMENT_FAILURE_RATE=0.1` sets `payment_failure_rate`.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Rate = float
+SERVICE_NAMES = ("order", "inventory", "payment")
+
+
+class Settings(BaseSettings):
+    """Settings of one worker or gateway process."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    # Which part of the system this process runs
+    services: str = Field(default="all", description="`all`, or a comma-separated list of services")
+    worker_name: str = Field(default="worker-1", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
+    worker_port: int = Field(default=6066, ge=1, le=65535)
+    worker_bind: str = "127.0.0.1"
+    data_dir: Path = Path(".local/data/worker")
+    saga_order: Literal["inventory,payment"] = "inventory,payment"
+
+    # Servers
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    mongodb_url: str = "mongodb://127.0.0.1:27017/orderflow?retryWrites=false"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+    # Topics
+    topic_partitions: int = Field(default=6, ge=1, le=1000)
+    topic_replication: int = Field(default=1, ge=1)
+    topic_retention_hours: int = Field(default=168, ge=1)
+    dead_letter_retention_hours: int = Field(default=720, ge=1)
+
+    # Consumer group: a dead worker's partitions move after the session time-out, so short;
+    # long enough that a stop-the-world pause of a few seconds is not taken for a death.
+    session_timeout_seconds: float = Field(default=10.0, ge=6.0, le=60.0)
+    rebalance_timeout_seconds: float = Field(default=30.0, ge=10.0)
+    # Work in flight may finish for this long when partitions are taken away: below the rebalance
+    # time-out, else the group would go on without this member.
+    drain_timeout_seconds: float = Field(default=15.0, gt=0)
+    commit_interval_seconds: float = Field(default=0.5, gt=0)
+    # A named member that comes back within the session time-out gets its partitions back at
+    # once, without a rebalance.
+    static_membership: bool = True
+
+    # Chunks: at most so many records of one partition in one; a batch joins what is waiting.
+    chunk_max_records: int = Field(default=500, ge=1, le=10_000)
+    batch_max_records: int = Field(default=1000, ge=1, le=20_000)
+    poll_max_records: int = Field(default=3000, ge=1)
+
+    # Stores
+    mongo_timeout_seconds: float = Field(default=10.0, gt=0)
+    mongo_pool_size: int = Field(default=20, ge=1)
+    redis_timeout_seconds: float = Field(default=2.0, gt=0)
+    # A lease outlives the slowest batch; writes of a holder that lost it are refused by the fence.
+    lock_lease_seconds: float = Field(default=20.0, gt=1)
+    lock_wait_seconds: float = Field(default=5.0, gt=0)
+
+    # Simulation
+    payment_failure_rate: Rate = Field(default=0.0, ge=0, le=1)
+    payment_delay_seconds: float = Field(default=0.0, ge=0, le=60)
+    payment_seed: int = 0
+    inventory_failure_rate: Rate = Field(default=0.0, ge=0, le=1)
+    # So many charges at the provider at once, from one batch.
+    payment_concurrency: int = Field(default=100, ge=1)
+
+    # HTTP
+    auth: Literal["off", "on"] = "off"
+    body_max_bytes: int = Field(default=1_048_576, ge=1024)
+    order_max_items: int = Field(default=2000, ge=1)
+    wait_max_seconds: float = Field(default=60.0, ge=0)
+    # Requests that may hold a connection open for an order's end, in one worker.
+    waiters_max: int = Field(default=10_000, ge=1)
+    wait_poll_seconds: float = Field(default=0.05, gt=0)
+    idempotency_ttl_seconds: int = Field(default=86_400, ge=60)
+    produce_timeout_seconds: float = Field(default=10.0, gt=0)
+    read_your_writes_seconds: float = Field(default=2.0, ge=0)
+
+    # Gateway
+    gateway_port: int = Field(default=3000, ge=1, le=65535)
+    gateway_bind: str = "127.0.0.1"
+    gateway_workers: str = "http://127.0.0.1:6066,http://127.0.0.1:6067"
+    gateway_connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    # Above the longest `Prefer: wait`, which the worker bounds itself.
+    gateway_timeout_seconds: float = Field(default=70.0, gt=0)
+    gateway_health_interval_seconds: float = Field(default=1.0, gt=0)
+    gateway_pool_size: int = Field(default=200, ge=1)
+    gateway_name: str = Field(default="gateway-1", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.drain_timeout_seconds >= self.rebalance_timeout_seconds:
+            raise ValueError("DRAIN_TIMEOUT_SECONDS must be below REBALANCE_TIMEOUT_SECONDS")
+        if self.mongo_timeout_seconds >= self.drain_timeout_seconds:
+            raise ValueError("MONGO_TIMEOUT_SECONDS must be below DRAIN_TIMEOUT_SECONDS")
+        self.service_names()
+        return self
+
+    def service_names(self) -> tuple[str, ...]:
+        """The services this process runs, in the order of `SERVICE_NAMES`.
+
+        Raises:
+            ValueError: `SERVICES` names one that does not exist, or none.
+        """
+        if self.services == "all":
+            return SERVICE_NAMES
+        asked = {name.strip() for name in self.services.split(",") if name.strip()}
+        unknown = sorted(asked - set(SERVICE_NAMES))
+        if unknown or not asked:
+            raise ValueError(
+                f"SERVICES={self.services!r}: "
+                f"no service {', '.join(unknown) or 'named'}; there are {', '.join(SERVICE_NAMES)}"
+            )
+        return tuple(name for name in SERVICE_NAMES if name in asked)
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings, read once."""
+    return Settings()

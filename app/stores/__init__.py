@@ -1,0 +1,1 @@
+"""What outlives a process: documents in MongoDB, leases and idempotency keys in Redis."""

@@ -1,0 +1,129 @@
+"""Fenced locks: leases on many resources at once, each grant with a growing fencing token.
+
+A lease can run out while its holder still thinks it holds it, so the lease alone protects nothing:
+every write carries the token, and the resource refuses a token lower than one it has seen
+(Kleppmann, "How to do distributed locking", 2016). All names are taken in one call or none is, so
+holders can't wait for each other in a ring.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.stores.errors import LeaseUnavailableError
+
+KEY_PREFIX = "orderflow:lock:"
+TOKEN_KEY = "orderflow:fencing-token"  # noqa: S105 (a key's name)
+
+# A batch holds its locks for some tens of milliseconds: waiting much longer than that between two
+# tries would leave the shelf idle, much shorter would only load the lock server.
+RETRY_MIN_SECONDS = 0.002
+RETRY_MAX_SECONDS = 0.02
+
+# Tokens follow the lock server's clock where its counter lags behind it, so they keep growing over
+# a server that came back empty; `floor` is the highest token that a stored document has seen.
+ACQUIRE = """
+local owner, lease_ms, floor = ARGV[1], ARGV[2], tonumber(ARGV[3])
+for i = 2, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then return {0, i - 1} end
+end
+local now = redis.call('TIME')
+local token = tonumber(now[1]) * 1000000 + tonumber(now[2])
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+token = math.max(token, last + 1, floor + 1)
+redis.call('SET', KEYS[1], string.format('%.0f', token))
+for i = 2, #KEYS do redis.call('SET', KEYS[i], owner, 'PX', lease_ms) end
+return {1, string.format('%.0f', token)}
+"""
+
+RELEASE = """
+local released = 0
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then released = released + redis.call('DEL', KEYS[i]) end
+end
+return released
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Locks held until `deadline` (monotonic seconds), with the fencing token for their writes."""
+
+    names: tuple[str, ...]
+    token: int
+    owner: str
+    deadline: float
+
+    def require(self, seconds: float) -> None:
+        """Make sure that the lease lasts `seconds` more.
+
+        Raises:
+            LeaseUnavailableError: it does not.
+        """
+        if time.monotonic() + seconds > self.deadline:
+            raise LeaseUnavailableError("the lease would run out during the write")
+
+
+class FencedLocks:
+    """Leases from Redis.
+
+    Args:
+        lease_seconds: how long a lease lasts unless it is released.
+        wait_seconds: how long `acquire` waits for other holders.
+        on_contention: told the name of a lock that was taken, once a call.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        lease_seconds: float,
+        wait_seconds: float,
+        on_contention: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._lease_seconds = lease_seconds
+        self._wait_seconds = wait_seconds
+        self._on_contention = on_contention
+        self._acquire = redis.register_script(ACQUIRE)
+        self._release = redis.register_script(RELEASE)
+
+    async def acquire(self, names: Collection[str], *, floor: int = 0) -> Lease:
+        """Lease all of `names`; waits for other holders, within `wait_seconds`.
+
+        Raises:
+            LeaseUnavailableError: another holder kept one of them, or Redis can't be asked.
+        """
+        ordered = tuple(sorted(names))
+        owner = uuid4().hex
+        keys = [TOKEN_KEY, *(KEY_PREFIX + name for name in ordered)]
+        give_up = time.monotonic() + self._wait_seconds
+        contended = False
+        while True:
+            asked = time.monotonic()
+            try:
+                granted, answer = await self._acquire(
+                    keys=keys, args=[owner, int(self._lease_seconds * 1000), floor]
+                )
+            except (RedisError, OSError, TimeoutError) as error:
+                raise LeaseUnavailableError(f"Redis: {error}") from error
+            if granted:
+                return Lease(ordered, int(answer), owner, asked + self._lease_seconds)
+            if not contended:
+                contended = True
+                self._on_contention(ordered[int(answer) - 1])
+            if time.monotonic() > give_up:
+                raise LeaseUnavailableError(f"{ordered[int(answer) - 1]} is locked")
+            await asyncio.sleep(random.uniform(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS))
+
+    async def release(self, lease: Lease) -> None:
+        """Give the locks back. One that can't be given back runs out by itself."""
+        try:
+            await self._release(keys=[KEY_PREFIX + n for n in lease.names], args=[lease.owner])
+        except (RedisError, OSError, TimeoutError):
+            return

@@ -1,0 +1,105 @@
+"""Stock documents: one a product, each write refused where a higher fencing token was seen."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+
+from app.domain.inventory import Stock
+from app.stores.errors import ConflictError
+from app.stores.mongo import Collection, Document, translated
+
+
+class StockStore:
+    """The shelf. Reads and writes many products at a time."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+
+    async def load(self, products: Iterable[str]) -> dict[str, Stock]:
+        """The stock of each product that exists, in one query."""
+        wanted = list(products)
+        if not wanted:
+            return {}
+        with translated():
+            found = self.collection.find({"_id": {"$in": wanted}})
+            return {document["_id"]: decode(document) async for document in found}
+
+    async def save(
+        self, before: Mapping[str, Stock], after: Mapping[str, Stock], token: int
+    ) -> None:
+        """Write the products of `after` in one bulk write, each with `token` as its new fence.
+
+        A write finds its document only with the fence that was read under the lock: whoever wrote
+        since then did so with a higher token.
+
+        Raises:
+            ConflictError: at least one product has seen a higher token. Others may have been
+                written: load and decide again.
+        """
+        if not after:
+            return
+        if any(before[product].fence >= token for product in after):
+            raise ConflictError(f"fencing token {token} is older than a write that was seen")
+        writes = [
+            UpdateOne(
+                {"_id": product, "fence": before[product].fence},
+                changes(before[product], stock, token),
+            )
+            for product, stock in after.items()
+        ]
+        with translated():
+            result = await self.collection.bulk_write(writes, ordered=False)
+        if result.matched_count != len(writes):
+            refused = len(writes) - result.matched_count
+            raise ConflictError(f"{refused} products were written with a higher fencing token")
+
+    async def put(self, levels: Mapping[str, int]) -> int:
+        """Create products that don't exist, with so many units available; how many were made."""
+        writes = [
+            UpdateOne(
+                {"_id": product},
+                {
+                    "$setOnInsert": {
+                        "available": units,
+                        "holds": {},
+                        "sold": 0,
+                        "fence": 0,
+                        "initial": units,
+                    }
+                },
+                upsert=True,
+            )
+            for product, units in levels.items()
+        ]
+        if not writes:
+            return 0
+        with translated():
+            return (await self.collection.bulk_write(writes, ordered=False)).upserted_count
+
+
+def changes(before: Stock, after: Stock, token: int) -> Document:
+    """The update that leads from one stock to the other; only the holds that changed are named."""
+    added = {
+        f"holds.{order}": units
+        for order, units in after.holds.items()
+        if before.holds.get(order) != units
+    }
+    removed = {f"holds.{order}": "" for order in before.holds.keys() - after.holds.keys()}
+    update: Document = {
+        "$set": {"fence": token, "available": after.available, "sold": after.sold, **added}
+    }
+    if removed:
+        update["$unset"] = removed
+    return update
+
+
+def decode(document: Mapping[str, Any]) -> Stock:
+    """The stock of a document."""
+    return Stock(
+        product_id=document["_id"],
+        available=document["available"],
+        holds=document["holds"],
+        sold=document["sold"],
+        fence=document["fence"],
+    )

@@ -1,0 +1,49 @@
+"""At-least-once processing in chunks, for any Faust app: what this folder adds to Faust.
+
+Stock Faust hands an agent one record at a time and can commit past work in flight. Here an agent is
+handed *chunks* (records of one partition, in order), and an offset is committed only once every
+chunk before it was finished by the code that processed it.
+
+    app = faust.App("my-group", broker="kafka://localhost", stream_wait_empty=True)
+    install(app)
+
+    participant = Participant(name="my-group", decode=..., handle=..., publish=Publisher(app))
+
+    @app.agent(chunks(app, "my-topic"))
+    async def my_agent(stream):
+        await participant.run(stream)
+
+| module          | holds |
+| tracker.py      | which chunks are in flight, and how far each partition may be committed |
+| transport.py    | the Faust transport that yields chunks and commits by the tracker |
+| participant.py  | the loop: join waiting chunks to a batch, handle, publish, finish |
+| publisher.py    | sends records and waits until every one was delivered |
+| retry.py        | exponential backoff with full jitter |
+| dead_letters.py | where a record goes that can't be processed |
+
+Nothing here knows anything of the app that uses it.
+"""
+
+from app.streaming.dead_letters import DeadLetter
+from app.streaming.participant import Limits, Observer, Participant, lane_of_partition
+from app.streaming.publisher import OutRecord, Publisher, PublishError
+from app.streaming.retry import Backoff
+from app.streaming.tracker import CommitTracker, Ticket
+from app.streaming.transport import Chunk, chunks, install
+
+__all__ = [
+    "Backoff",
+    "Chunk",
+    "CommitTracker",
+    "DeadLetter",
+    "Limits",
+    "Observer",
+    "OutRecord",
+    "Participant",
+    "PublishError",
+    "Publisher",
+    "Ticket",
+    "chunks",
+    "install",
+    "lane_of_partition",
+]

@@ -1,0 +1,270 @@
+"""The participant loop: join waiting chunks to a batch, handle it, publish, finish.
+
+Chunks wait in lanes. A lane works on one batch at a time and takes into the next all that came
+meanwhile, so batches grow with the load and an order alone is a batch of one; lanes work side by
+side. Records of one partition keep their order.
+
+A batch is finished only when its effects are durable and what it emits is acknowledged. Until then:
+
+- a transient fault (store away, lock taken, broker away) holds the lane: the whole batch is handled
+  again after a wait, as often as it takes, and nothing is dropped;
+- a record that can't be decoded goes to the dead letters at once;
+- any other failure is retried a bounded number of times, then the batch is halved again and again
+  until the record that fails is alone, and goes to the dead letters.
+
+Handling must therefore give the same result when it is done again.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from app.streaming.dead_letters import DeadLetter
+from app.streaming.publisher import OutRecord, PublishError
+from app.streaming.retry import Backoff
+from app.streaming.transport import Chunk
+
+E = TypeVar("E")
+logger = logging.getLogger(__name__)
+
+Decode = Callable[[Any], E]
+Handle = Callable[[Sequence[E]], Awaitable[Sequence[OutRecord]]]
+Publish = Callable[[Sequence[OutRecord]], Awaitable[None]]
+
+
+def lane_of_partition(chunk: Chunk) -> Hashable:
+    """A lane a partition number, shared by all topics, so co-partitioned records don't race."""
+    return chunk.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the loop.
+
+    Attributes:
+        batch_records: a batch takes no further chunk once it holds so many records.
+        waiting_records: chunks are taken from Faust while fewer records wait in a lane.
+        attempts: tries at a batch that fails for no transient reason, before it is halved.
+        attempt_seconds: one try at a batch; longer is a transient fault.
+    """
+
+    batch_records: int = 1000
+    waiting_records: int = 3000
+    attempts: int = 3
+    attempt_seconds: float = 90.0
+
+
+@dataclass(slots=True)
+class Observer:
+    """Told what the loop does, once a batch; for metrics."""
+
+    on_batch: Callable[[Sequence[Chunk], int], None] = lambda chunks, emitted: None
+    on_retry: Callable[[BaseException], None] = lambda error: None
+    on_dead_letter: Callable[[DeadLetter], None] = lambda letter: None
+
+
+class _RevokedError(Exception):
+    """The batch's partitions are being taken away: drop it, it will be delivered again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Lane:
+    waiting: deque[Chunk] = field(default_factory=deque)
+    records: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Participant(Generic[E]):
+    """Processes the chunks of one consumer group.
+
+    Args:
+        name: the consumer group, for logs and dead letters.
+        decode: makes an event of a record; raises `undecodable` for one that is none.
+        handle: processes events in order and returns what to publish; its effects must be durable
+            when it returns, and repeating it must be harmless.
+        publish: sends records and returns when all are acknowledged.
+        transient: errors of `handle` that pass by themselves.
+        undecodable: the errors of `decode` that say a record is no event.
+        lane: chunks of the same lane are processed one batch after the other.
+        on_fatal: called with an error of the loop itself; must end the process.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        decode: Decode[E],
+        handle: Handle[E],
+        publish: Publish,
+        on_fatal: Callable[[BaseException], None],
+        transient: tuple[type[BaseException], ...] = (),
+        undecodable: tuple[type[Exception], ...] = (ValueError,),
+        lane: Callable[[Chunk], Hashable] = lane_of_partition,
+        limits: Limits | None = None,
+        backoff: Backoff | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.name = name
+        self._decode = decode
+        self._handle = handle
+        self._publish = publish
+        self._on_fatal = on_fatal
+        self._transient: tuple[type[BaseException], ...] = (
+            *transient,
+            PublishError,
+            TimeoutError,
+            ConnectionError,
+        )
+        self._undecodable = undecodable
+        self._lane = lane
+        self._limits = limits or Limits()
+        self._backoff = backoff or Backoff()
+        self._observer = observer or Observer()
+
+    async def run(self, stream: Any) -> None:
+        """Process the chunks of a Faust stream until it ends or is cancelled."""
+        lanes: dict[Hashable, _Lane] = {}
+        async with asyncio.TaskGroup() as tasks:
+            workers = []
+            try:
+                async for event in stream.events():
+                    chunk: Chunk = event.value
+                    key = self._lane(chunk)
+                    if key not in lanes:
+                        lanes[key] = _Lane()
+                        workers.append(tasks.create_task(self._work(lanes[key])))
+                    await self._put(lanes[key], chunk)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+
+    async def _put(self, lane: _Lane, chunk: Chunk) -> None:
+        while lane.records >= self._limits.waiting_records:
+            lane.taken.clear()
+            await lane.taken.wait()
+        lane.waiting.append(chunk)
+        lane.records += len(chunk.records)
+        lane.arrived.set()
+
+    async def _work(self, lane: _Lane) -> None:
+        while True:
+            await lane.arrived.wait()
+            batch = self._take(lane)
+            try:
+                if batch:
+                    await self._process(batch)
+            except asyncio.CancelledError:
+                self._abandon(batch)
+                raise
+            except _RevokedError:
+                self._abandon(batch)
+            except BaseException as error:
+                self._abandon(batch)
+                logger.critical("%s: the participant loop failed", self.name, exc_info=True)
+                self._on_fatal(error)
+
+    def _take(self, lane: _Lane) -> list[Chunk]:
+        """All that waits, up to a batch, without what is no longer ours."""
+        batch: list[Chunk] = []
+        size = 0
+        while lane.waiting and size < self._limits.batch_records:
+            chunk = lane.waiting.popleft()
+            lane.records -= len(chunk.records)
+            if chunk.claim():
+                batch.append(chunk)
+                size += len(chunk.records)
+        if not lane.waiting:
+            lane.arrived.clear()
+        lane.taken.set()
+        return batch
+
+    def _abandon(self, batch: Sequence[Chunk]) -> None:
+        for chunk in batch:
+            chunk.abandon()
+
+    async def _process(self, batch: Sequence[Chunk]) -> None:
+        events: list[tuple[Any, E]] = []
+        letters: list[DeadLetter] = []
+        for chunk in batch:
+            for record in chunk.records:
+                try:
+                    events.append((record, self._decode(record)))
+                except self._undecodable as error:
+                    letters.append(DeadLetter(record, "undecodable", str(error), self.name))
+        emitted = await self._attempt(batch, events)
+        await self._bury(batch, letters)
+        for chunk in batch:
+            chunk.finish()
+        self._observer.on_batch(batch, emitted)
+
+    async def _attempt(self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]]) -> int:
+        """Handle and publish; returns how many records were published."""
+        if not events:
+            return 0
+        failures = 0
+        for wait in self._backoff.waits():
+            try:
+                async with asyncio.timeout(self._limits.attempt_seconds):
+                    out = await self._handle([event for _, event in events])
+                await self._publish(out)
+                return len(out)
+            except self._transient as error:
+                self._observer.on_retry(error)
+                logger.warning(
+                    "%s: %d records held: %s: %s",
+                    self.name,
+                    len(events),
+                    type(error).__name__,
+                    error,
+                )
+            except Exception as error:
+                failures += 1
+                logger.exception("%s: handling %d records failed", self.name, len(events))
+                if failures >= self._limits.attempts:
+                    return await self._isolate(batch, events, error)
+            await self._hold(batch, wait)
+        raise AssertionError("the waits between attempts have no end")
+
+    async def _isolate(
+        self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]], error: Exception
+    ) -> int:
+        if len(events) == 1:
+            detail = f"{type(error).__name__}: {error}"
+            await self._bury(batch, [DeadLetter(events[0][0], "unprocessable", detail, self.name)])
+            return 0
+        half = len(events) // 2
+        first = await self._attempt(batch, events[:half])
+        return first + await self._attempt(batch, events[half:])
+
+    async def _bury(self, batch: Sequence[Chunk], letters: Sequence[DeadLetter]) -> None:
+        """Send dead letters, as often as it takes: a record is never dropped."""
+        if not letters:
+            return
+        for wait in self._backoff.waits():
+            try:
+                await self._publish([letter.out() for letter in letters])
+                break
+            except self._transient as error:
+                self._observer.on_retry(error)
+                logger.warning("%s: dead letters held: %s", self.name, error)
+            await self._hold(batch, wait)
+        for letter in letters:
+            logger.error(
+                "%s: dead letter: %s: %s",
+                self.name,
+                letter.reason,
+                letter.detail,
+            )
+            self._observer.on_dead_letter(letter)
+
+    async def _hold(self, batch: Sequence[Chunk], wait: float) -> None:
+        """Wait before the next attempt, unless the partitions are being taken away."""
+        if batch[0].tracker.closed:
+            raise _RevokedError
+        await asyncio.sleep(wait)
+        if batch[0].tracker.closed:
+            raise _RevokedError

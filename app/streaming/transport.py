@@ -1,0 +1,229 @@
+"""The Faust transport that hands agents chunks, and commits what was finished, by the tracker.
+
+A subclass of Faust's aiokafka driver (faust-streaming 0.15): one Faust message carries a whole
+chunk, so Faust's cost per message is paid once a chunk. Topics not consumed through `chunks`
+(changelogs, plain Faust topics) behave as ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from yarl import URL
+
+from app.streaming.buffer import DrainingBuffer
+from app.streaming.tracker import CommitTracker, Ticket
+
+CHUNK_MAX_RECORDS = 500
+DRAIN_TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of one partition, in order, that are finished together.
+
+    Attributes:
+        records: aiokafka `ConsumerRecord`s, at least one.
+    """
+
+    topic: str
+    partition: int
+    records: Sequence[Any]
+    ticket: Ticket[Any]
+    tracker: CommitTracker[Any]
+
+    def claim(self) -> bool:
+        """Begin work; False if the chunk must be dropped, because it is no longer ours."""
+        return self.tracker.claim(self.ticket)
+
+    def finish(self) -> bool:
+        """Let the chunk be committed; False if its partition was taken away meanwhile."""
+        return self.tracker.finish(self.ticket)
+
+    def abandon(self) -> None:
+        """Give the chunk up unfinished: its offsets are never committed by this process."""
+        self.tracker.abandon(self.ticket)
+
+
+class ChunkSchema(faust.Schema):
+    """Passes chunks through; records are decoded by whoever processes them."""
+
+    def compile(
+        self,
+        app: Any,
+        *,
+        on_key_decode_error: Any,
+        on_value_decode_error: Any,
+        default_propagate: bool = False,
+    ) -> Any:
+        """The function that makes a message an event."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return app.conf.Event(app, None, message.value, {}, message)
+
+        return decode
+
+
+class Consumer(driver.Consumer):
+    """Yields one message a chunk, and commits the finished prefix of each partition's chunks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tracker: CommitTracker[Any] = CommitTracker()
+
+    def _chunked(self, topic: str) -> bool:
+        return topic in self.transport.chunked_topics
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
+        """Fetched records: chunks of chunked topics, single messages of all others."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        most = self.transport.chunk_max_records
+        for tp, fetched in records.items():
+            if not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            step = most if self._chunked(tp.topic) else 1
+            for start in range(0, len(fetched), step):
+                # What was fetched for an assignment that is over must not enter the next one.
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                yield tp, self._message(tp, fetched[start : start + step])
+
+    def _message(self, tp: Any, records: Sequence[Any]) -> Any:
+        message = self._to_message(tp, records[-1])
+        if self._chunked(tp.topic):
+            ticket = self.tracker.open(tp, records[0].offset, records[-1].offset)
+            message.value = Chunk(tp.topic, tp.partition, tuple(records), ticket, self.tracker)
+            message.key = None
+        return message
+
+    def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
+        plain = [tp for tp in tps if not self._chunked(tp.topic)]
+        offsets: dict[Any, int] = super()._filter_committable_offsets(plain)
+        ends = self.tracker.committable().items()
+        return offsets | {tp: end for tp, end in ends if self._should_commit(tp, end)}
+
+    async def _commit_offsets(
+        self, offsets: Mapping[Any, int], start_new_transaction: bool = True
+    ) -> bool:
+        # What these offsets led to must be on the broker before they are: Faust's own flush gives
+        # up on a busy buffer.
+        await self.app.producer.settle()
+        return bool(await super()._commit_offsets(offsets, start_new_transaction))
+
+    async def wait_empty(self) -> None:
+        """Let work that has begun end, within the drain time-out, and commit it.
+
+        Faust calls this when partitions are taken away and when the app stops. Chunks that nobody
+        has begun are dropped: whoever gets the partition is delivered them again.
+        """
+        self.tracker.close()
+        try:
+            async with asyncio.timeout(self.transport.drain_timeout):
+                await self.tracker.idle.wait()
+        except TimeoutError:
+            self.log.warning(
+                "work in flight did not end within %s s; it will be done again",
+                self.transport.drain_timeout,
+            )
+        # A commit under way does not hold what has just been finished.
+        while await self.maybe_wait_for_commit_to_finish():
+            pass
+        await self.commit_and_end_transactions()
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        """All partitions are taken away (Faust rebalances eagerly): drain, commit, forget."""
+        await super().on_partitions_revoked(revoked)
+        self.tracker.revoke(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
+        """Partitions were given out anew: work may begin again."""
+        self.tracker.reopen()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+
+class Producer(driver.Producer):
+    """Every record is acknowledged by all in-sync replicas, and a producer's retry adds no copy."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer = DrainingBuffer(self.app, loop=self.loop, beacon=self.beacon)
+
+    async def settle(self) -> None:
+        """Wait until every record given to this producer before now was delivered.
+
+        Raises:
+            Exception: one was not; the app is crashing.
+        """
+        await self.buffer.drain()
+        if self._producer is not None:
+            await self._producer.flush()
+        await asyncio.sleep(0)  # lets the deliveries' callbacks run
+        self.buffer.check()
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {**super()._settings_extra(), "acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with chunks."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+    def __init__(
+        self,
+        url: list[URL],
+        app: Any,
+        *,
+        chunk_max_records: int = CHUNK_MAX_RECORDS,
+        drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(url, app, **kwargs)
+        self.chunk_max_records = chunk_max_records
+        self.drain_timeout = drain_timeout
+        self.chunked_topics: set[str] = set()
+
+
+def install(
+    app: Any,
+    *,
+    chunk_max_records: int = CHUNK_MAX_RECORDS,
+    drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
+) -> None:
+    """Give a Faust app this transport; before its first topic or agent is made.
+
+    Args:
+        app: a `faust.App` with `stream_wait_empty=True`, else nothing is drained on a rebalance.
+        chunk_max_records: at most so many records in a chunk.
+        drain_timeout: seconds that work in flight may take when partitions are taken away; below
+            the consumer group's rebalance time-out.
+    """
+    transport = Transport(
+        app.conf.broker_consumer,
+        app,
+        chunk_max_records=chunk_max_records,
+        drain_timeout=drain_timeout,
+    )
+    app.transport = transport
+    app.producer_transport = transport
+
+
+def chunks(app: Any, *topics: str) -> Any:
+    """The channel of chunks of `topics`, for one agent.
+
+    Faust's own acks are off for it: a stream acks a message when the agent takes the next one, and
+    also when the agent is stopped in the middle of it, which says nothing about the work.
+    """
+    app.transport.chunked_topics.update(topics)
+    return app.topic(*topics, schema=ChunkSchema(), acks=False)

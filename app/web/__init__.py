@@ -1,0 +1,129 @@
+"""The HTTP side of every worker: Faust web views, problem+json.
+
+`register` builds the views from a process's resources; each view parses, calls and renders.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import faust
+
+from app.events import Event
+from app.resources import Resources
+from app.saga import SAGAS
+from app.settings import Settings
+from app.stores import mongo, repositories
+from app.stores.idempotency import IdempotencyKeys, Keys
+from app.web import queries
+from app.web.acceptance import STORED_TIMEOUT_SECONDS, Acceptor
+from app.web.accepted import AcceptedOrders
+from app.web.batching import BatchedLookup
+from app.web.health import HealthViews
+from app.web.middleware import answered, instance_headers
+from app.web.orders import OrderViews
+from app.web.participants import PaymentViews, StockViews
+from app.web.reading import Reader
+from app.web.routes import Route, add_routes
+from app.web.waiting import OrderWatcher
+
+__all__ = ["Route", "add_routes", "application_options", "register"]
+
+
+def application_options(settings: Settings) -> Mapping[str, Any]:
+    """What the web server's aiohttp application is made with (`web_application_options`)."""
+    return {
+        "middlewares": [answered],
+        "client_max_size": settings.body_max_bytes,
+        # Who has left need not be waited for; what must not stop half-way is shielded.
+        "handler_args": {"handler_cancellation": True},
+    }
+
+
+def register(app: faust.App, resources: Resources) -> None:
+    """Add all views to the web server of `app`, made with `application_options`."""
+    settings = resources.settings
+    keys = IdempotencyKeys(
+        resources.redis,
+        claim_seconds=claim_seconds(settings),
+        ttl_seconds=settings.idempotency_ttl_seconds,
+    )
+    mount(app, resources, keys)
+
+
+def claim_seconds(settings: Settings) -> float:
+    """How long a post may be under way: all of its time limits together."""
+    return (
+        settings.redis_timeout_seconds + STORED_TIMEOUT_SECONDS + settings.produce_timeout_seconds
+    )
+
+
+def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
+    """`register` with the given store of idempotency keys."""
+    settings, database = resources.settings, resources.database
+
+    # Both are set once the worker has started, so they are looked up when called.
+    async def publish(event: Event) -> None:
+        await resources.publish(event)
+
+    def services_ready() -> Mapping[str, bool]:
+        return resources.services_ready()
+
+    accepted = AcceptedOrders(resources.redis, keys)
+    orders = BatchedLookup(queries.finder(database, {}))
+    watcher = partial(
+        OrderWatcher, poll_seconds=settings.wait_poll_seconds, limit=settings.waiters_max
+    )
+    until_stored = watcher(queries.finder(database, queries.STORED))
+    until_ended = watcher(queries.finder(database, queries.ENDED))
+    order_views = OrderViews(
+        acceptor=Acceptor(
+            keys=keys,
+            remember=accepted.remember,
+            publish=publish,
+            stored=orders.get,
+            clock=resources.clock,
+            publish_seconds=settings.produce_timeout_seconds,
+        ),
+        reader=Reader(
+            stored=orders.get,
+            accepted=accepted,
+            until_stored=until_stored,
+            until_ended=until_ended,
+            grace_seconds=settings.read_your_writes_seconds,
+        ),
+        saga=SAGAS[settings.saga_order],
+        max_items=settings.order_max_items,
+        max_wait=settings.wait_max_seconds,
+    )
+    stock_views = StockViews(database)
+    payment_views = PaymentViews(repositories.payments(database).get)
+    health_views = HealthViews(
+        pings={"mongodb": partial(mongo.ping, database), "redis": partial(_ping, resources)},
+        services_ready=services_ready,
+    )
+    add_routes(
+        app,
+        (
+            Route("POST", "/orders", order_views.post),
+            Route("GET", "/orders/{orderId}", order_views.get),
+            Route("GET", "/inventory", stock_views.list),
+            Route("GET", "/inventory/{productId}", stock_views.get),
+            Route("GET", "/payments/{orderId}", payment_views.get),
+            Route("GET", "/livez", health_views.live),
+            Route("GET", "/readyz", health_views.ready),
+            Route("GET", "/metrics", health_views.metrics),
+        ),
+    )
+    web_app = app.web.web_app
+    web_app.on_response_prepare.append(instance_headers(settings.worker_name))
+
+    async def let_waiters_go(_: Any) -> None:
+        await until_stored.close()
+        await until_ended.close()
+
+    web_app.on_shutdown.append(let_waiters_go)
+
+
+async def _ping(resources: Resources) -> None:
+    await resources.redis.ping()

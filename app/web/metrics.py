@@ -1,0 +1,32 @@
+"""What is counted of every request; labels are bounded whatever clients send."""
+
+from http import HTTPMethod
+
+from aiohttp import web
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter(
+    "http_requests_total", "Requests answered", ["service", "method", "path", "status"]
+)
+DURATION = Histogram(
+    "http_request_duration_seconds", "Time to the answer", ["service", "method", "path"]
+)
+
+SERVICE = "worker"
+UNMATCHED = "unmatched"
+OTHER_METHOD = "OTHER"
+METHODS = frozenset(HTTPMethod)
+
+
+def observe(request: web.Request, status: int, seconds: float) -> None:
+    """Count an answered request under its route's template."""
+    method = request.method if request.method in METHODS else OTHER_METHOD
+    path = route_template(request)
+    REQUESTS.labels(SERVICE, method, path, str(status)).inc()
+    DURATION.labels(SERVICE, method, path).observe(seconds)
+
+
+def route_template(request: web.Request) -> str:
+    """The template of the request's route, such as `/orders/{orderId}`."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else UNMATCHED

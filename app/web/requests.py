@@ -1,0 +1,238 @@
+"""What clients send: parsed and checked before anything is done with it."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from app.events import Item, OrderPlaced
+from app.money import MAX_MINOR, Money, text
+from app.web import answers
+from app.web.problems import ProblemError, invalid
+
+ERRORS_SHOWN = 50
+NAME_SHOWN = 100
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+KEY_HEADER = "Idempotency-Key"
+VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
+RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII
+)
+# Windows count from the epoch. The upper end only keeps times well inside what every store and
+# language can hold.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def printable(value: str) -> str:
+    """A text of people or programs: nothing that would garble a log, a key or a screen."""
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        raise ValueError("must not contain control characters")
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _rfc3339(value: Any) -> Any:
+    if isinstance(value, str) and RFC3339.fullmatch(value):
+        return value
+    raise ValueError("must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
+
+
+def _stored_precision(value: datetime) -> datetime:
+    if not EARLIEST <= value < LATEST:
+        raise ValueError(f"must be from {EARLIEST.year} to {LATEST.year - 1}")
+    return milliseconds(value)
+
+
+def milliseconds(at: datetime) -> datetime:
+    """`at` in UTC, as precise as the database keeps it, so that no later answer differs."""
+    return at.astimezone(UTC).replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+ProductId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(printable)]
+UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(printable)]
+Country = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(printable)]
+PlacedAt = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_stored_precision)]
+
+
+def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    # After the items, because pydantic's own limit counts only those that are valid.
+    if not items:
+        raise ValueError("must have at least one item")
+    return items
+
+
+class RequestModel(BaseModel):
+    """Base of request bodies: camelCase, and a field that nobody reads is refused, not ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class PlaceItem(RequestModel):
+    """One order line; `price` is a unit's."""
+
+    product_id: ProductId
+    quantity: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    price: Annotated[Money, Field(ge=0)]
+
+
+class PlaceOrder(RequestModel):
+    """The body of `POST /orders`. A price has two decimals; more are rounded half to even."""
+
+    user_id: UserId
+    items: Annotated[tuple[PlaceItem, ...], AfterValidator(_not_empty)]
+    total: Annotated[Money, Field(ge=0)] | None = None
+    country: Country | None = None
+    placed_at: PlacedAt | None = None
+
+    @property
+    def sum(self) -> int:
+        """Quantity times price over all items, in minor units."""
+        return sum(item.quantity * item.price for item in self.items)
+
+    def fingerprint(self) -> str:
+        """The same for bodies that ask for the same, however they are written."""
+        lines = [[item.product_id, item.quantity, item.price] for item in self.items]
+        content = [self.user_id, lines, self.sum, self.country, self.placed_at]
+        return sha256(answers.encoded(content)).hexdigest()
+
+    def placed(self, order_id: str, now: datetime) -> OrderPlaced:
+        """The event's data; `now` is when it was placed unless it says so itself."""
+        return OrderPlaced.model_construct(
+            order_id=order_id,
+            user_id=self.user_id,
+            items=tuple(
+                Item.model_construct(product_id=i.product_id, quantity=i.quantity, price=i.price)
+                for i in self.items
+            ),
+            total=self.sum,
+            country=self.country,
+            placed_at=self.placed_at or milliseconds(now),
+            fingerprint=self.fingerprint(),
+        )
+
+
+def parse_order(body: bytes, *, max_items: int) -> PlaceOrder:
+    """The order in a body.
+
+    Raises:
+        ProblemError: 400 for what is no JSON, 422 naming each field that is wrong.
+    """
+    content = _json(body)
+    items = content.get("items") if isinstance(content, dict) else None
+    if isinstance(items, list) and len(items) > max_items:
+        raise invalid([_error("items", f"must be at most {max_items} items, not {len(items)}")])
+    try:
+        order = PlaceOrder.model_validate(content)
+    except ValidationError as error:
+        raise invalid(_errors(error)) from None
+    if order.sum > MAX_MINOR:
+        raise invalid([_error("items", f"must add up to at most {text(MAX_MINOR)}")])
+    if order.total is not None and order.total != order.sum:
+        raise invalid(
+            [_error("total", f"is {text(order.total)} but the items add up to {text(order.sum)}")],
+            kind="total-mismatch",
+        )
+    return order
+
+
+async def read_json_body(request: web.Request) -> bytes:
+    """The body of a request that says it is JSON.
+
+    Raises:
+        ProblemError: 415 where it says something else.
+    """
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != answers.CONTENT_TYPE or charset not in ("utf-8", "utf8"):
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Send {answers.CONTENT_TYPE} in UTF-8.",
+            headers={"Accept-Post": answers.CONTENT_TYPE},
+        )
+    return await request.read()
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The request's idempotency key, if it has one.
+
+    Raises:
+        ProblemError: 400 where it is not a usable one.
+    """
+    given = request.headers.getall(KEY_HEADER, [])
+    if not given:
+        return None
+    if len(given) > 1 or not VISIBLE_ASCII.fullmatch(given[0]):
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"{KEY_HEADER} must be 1 to 255 visible ASCII characters, given once.",
+            kind="bad-idempotency-key",
+        )
+    return given[0]
+
+
+def order_id_of(request: web.Request) -> str:
+    """The order id in the path, in its canonical text.
+
+    Raises:
+        ProblemError: 404 where it is no UUID, so no order's.
+    """
+    order_id = request.match_info["orderId"].lower()
+    if not UUID.fullmatch(order_id):
+        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such order: its id is not a UUID.")
+    return order_id
+
+
+def whole_number(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
+    """The query parameter `name`, from 1 to `most`.
+
+    Raises:
+        ProblemError: 422 where it is something else.
+    """
+    given = query.get(name)
+    if given is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,9}", given) and 1 <= int(given) <= most:
+        return int(given)
+    raise invalid([_error(name, f"must be a whole number from 1 to {most}")])
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        detail = f"The body is not JSON: {error}." if body else "The body is empty."
+        raise ProblemError(HTTPStatus.BAD_REQUEST, detail, kind="bad-json") from None
+
+
+def _errors(error: ValidationError) -> Sequence[Mapping[str, str]]:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [
+        _error(
+            ".".join(str(part)[:NAME_SHOWN] for part in each["loc"]) or "body",
+            "is not a field of this request"
+            if each["type"] == "extra_forbidden"
+            else each["msg"].removeprefix("Value error, "),
+        )
+        for each in found[:ERRORS_SHOWN]
+    ]
+
+
+def _error(field: str, detail: str) -> Mapping[str, str]:
+    return {"field": field, "detail": detail}

@@ -1,0 +1,65 @@
+"""`python -m gateway`: serves until SIGTERM or SIGINT, then finishes what is in flight."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+import structlog
+import uvloop
+from aiohttp import web
+from pydantic import ValidationError
+
+from app.settings import Settings, settings
+from gateway.app import make_app
+from gateway.logs import configure
+from gateway.server import GatewayRunner
+
+# Connections the kernel holds while the loop is busy: a burst of clients is not refused.
+BACKLOG = 1024
+MISCONFIGURED = 2
+
+logger = structlog.get_logger()
+
+
+async def serve(chosen: Settings) -> int:
+    """Serve until told to stop; the exit status."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = GatewayRunner(make_app(chosen))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, chosen.gateway_bind, chosen.gateway_port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            logger.error("can't listen", address=site.name, error=str(error))
+            return 1
+        logger.info("listening", address=site.name, workers=chosen.gateway_workers)
+        await stop.wait()
+        logger.info("stopping", connections=runner.open_connections)
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+def main() -> int:
+    """Run the gateway; the exit status."""
+    try:
+        chosen = settings()
+    except ValidationError as error:
+        sys.stderr.write(f"{error}\n")
+        return MISCONFIGURED
+    configure(chosen.log_level)
+    try:
+        return uvloop.run(serve(chosen))
+    except ValueError as error:
+        logger.error("misconfigured", error=str(error))
+        return MISCONFIGURED
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

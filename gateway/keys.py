@@ -1,0 +1,10 @@
+"""What the application holds that more than one module needs."""
+
+from aiohttp import web
+
+from gateway.metrics import Metrics
+from gateway.workers import Workers
+
+METRICS = web.AppKey("METRICS", Metrics)
+NAME = web.AppKey("NAME", str)
+WORKERS = web.AppKey("WORKERS", Workers)

@@ -1,0 +1,124 @@
+"""Errors as RFC 9457 problem details.
+
+Like `app/web/problems.py`, which can't be had without the worker's stores.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from gateway.tracing import trace_of
+
+CONTENT_TYPE = "application/problem+json"
+# A type that says no more than the status does (RFC 9457, 4.2.1).
+BLANK = "about:blank"
+
+DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path; the API is under /api.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method; see the Allow header.",
+    HTTPStatus.EXPECTATION_FAILED: "Of expectations only 100-continue can be met.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request's body is too large.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "Something went wrong here. Give the traceId when you report it."
+    ),
+}
+KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+
+
+class ProblemError(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: the HTTP status.
+        detail: what is wrong with this request, for the client's developer.
+        headers: headers that belong to the answer.
+        close: whether the connection ends with it, because the request was not read to its end.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.status = HTTPStatus(status)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.close = close
+
+    def response(self, request: web.BaseRequest) -> web.Response:
+        """The answer to `request`."""
+        body = {
+            "type": BLANK,
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            "instance": request.path,
+            "traceId": trace_of(request).id,
+        }
+        response = web.Response(
+            body=orjson.dumps(body),
+            status=self.status.value,
+            content_type=CONTENT_TYPE,
+            headers=self.headers,
+        )
+        if self.close:
+            response.force_close()
+        return response
+
+
+def of_status(status: int, headers: Mapping[str, str]) -> ProblemError:
+    """The problem that an error status of the server itself stands for."""
+    known = HTTPStatus(status)
+    detail = DETAILS.get(known) or f"{known.description or known.phrase}."
+    kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+    return ProblemError(known, detail, headers=kept)
+
+
+def too_large(limit: int) -> ProblemError:
+    """413: the body is above `limit` bytes."""
+    detail = f"The request's body is larger than {limit} bytes."
+    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, close=True)
+
+
+def too_slow(seconds: float) -> ProblemError:
+    """408: the body did not come in time."""
+    detail = f"The request's body did not arrive within {seconds:g} s."
+    return ProblemError(HTTPStatus.REQUEST_TIMEOUT, detail, close=True)
+
+
+def unreadable(detail: str) -> ProblemError:
+    """400: what came is not HTTP."""
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail, close=True)
+
+
+def broken_off() -> ProblemError:
+    """502: a worker took the request and went away."""
+    detail = (
+        "The worker's connection broke before it answered. What was asked may have been done; "
+        "a request with an Idempotency-Key can be sent again safely."
+    )
+    return ProblemError(HTTPStatus.BAD_GATEWAY, detail)
+
+
+def misunderstood() -> ProblemError:
+    """502: a worker answered, but not in HTTP."""
+    return ProblemError(HTTPStatus.BAD_GATEWAY, "The worker's answer could not be read.")
+
+
+def no_worker(retry_after: int) -> ProblemError:
+    """503: nothing was sent to anybody; come back in `retry_after` seconds."""
+    detail = "No worker can be reached now; the request was not sent. Try again."
+    headers = {"Retry-After": str(retry_after)}
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+def timed_out(seconds: float) -> ProblemError:
+    """504: no answer came in time."""
+    detail = f"No worker answered within {seconds:g} s. What was asked may still be done."
+    return ProblemError(HTTPStatus.GATEWAY_TIMEOUT, detail)

@@ -1,0 +1,177 @@
+"""What goes around every request: its bounds, its answer whatever goes wrong, and its counting."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gateway import problem
+from gateway.headers import INSTANCE_ID
+from gateway.keys import METRICS, NAME
+from gateway.metrics import Metrics
+from gateway.problem import ProblemError
+from gateway.tracing import TRACE_ID, trace_of
+
+logger = structlog.get_logger()
+
+# Idle connections, and those whose request's head does not come, are closed after this. Longer
+# than nginx keeps its own (60 s), so that it never sends a request on one that is being closed.
+KEEPALIVE_SECONDS = 75.0
+# So long is the rest of a refused body read, for the client to see the answer first.
+LINGER_SECONDS = 5.0
+# 8 KiB for the request line and each header, as most servers have it.
+LINE_MAX_BYTES = 8190
+HEADERS_MAX = 100
+# aiohttp waits so long for answers to end, and again once they are told to. With 7 s twice the
+# gateway is gone before its launcher loses patience (20 s).
+DRAIN_SECONDS = 7.0
+OPTIONS: Mapping[str, Any] = {
+    "access_log": None,  # it would cost more than the routing
+    "auto_decompress": False,  # bodies go on as they are
+    "keepalive_timeout": KEEPALIVE_SECONDS,
+    "lingering_time": LINGER_SECONDS,
+    "max_line_size": LINE_MAX_BYTES,
+    "max_field_size": LINE_MAX_BYTES,
+    "max_headers": HEADERS_MAX,
+}
+# nginx's status for a client that left before its answer; nobody receives it.
+CLIENT_GONE = 499
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Answers:
+    """Makes sure that every request gets an answer and is counted."""
+
+    def __init__(self, handler: Handler, metrics: Metrics, name: str) -> None:
+        self._handler = handler
+        self._metrics = metrics
+        self._name = name
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to the request, whatever goes wrong."""
+        began = time.perf_counter()
+        status = CLIENT_GONE
+        error: Exception | None = None
+        try:
+            try:
+                response = await self._handler(request)
+            except (ProblemError, web.HTTPException, web.RequestPayloadError) as caught:
+                error = caught
+                response = self._explained(request, _problem(caught))
+            except ConnectionError:
+                raise
+            except Exception as caught:
+                error = caught
+                logger.exception("failed", path=request.path, trace=trace_of(request).id)
+                response = self._explained(request, problem.of_status(500, {}))
+            status = response.status
+            return response
+        finally:
+            seconds = time.perf_counter() - began
+            self._metrics.observe(request, status, seconds)
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                _log(request, status, seconds, error)
+
+    def unreadable(self, request: web.BaseRequest, error: BaseException | None) -> web.Response:
+        """The answer to what could not be parsed."""
+        if isinstance(error, LineTooLong):
+            detail = f"The request line and each header may have {LINE_MAX_BYTES} bytes."
+            explained = ProblemError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, close=True)
+        else:
+            explained = problem.unreadable("The request is not valid HTTP.")
+        self._metrics.observe(request, explained.status, 0.0)
+        return self._explained(request, explained)
+
+    def _explained(self, request: web.BaseRequest, explained: ProblemError) -> web.Response:
+        if request.writer.output_size > 0:
+            # Part of an answer is sent; another can't follow it.
+            raise ConnectionResetError
+        response = explained.response(request)
+        response.headers[TRACE_ID] = trace_of(request).id
+        response.headers[INSTANCE_ID] = self._name
+        return response
+
+
+def _problem(error: Exception) -> ProblemError:
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return problem.of_status(error.status, error.headers)
+    return problem.unreadable("The request's body can't be read.")
+
+
+def _log(
+    request: web.BaseRequest, status: int, seconds: float, error: BaseException | None
+) -> None:
+    cause = error.__cause__ if error is not None else None
+    logger.warning(
+        "request failed",
+        method=request.method,
+        path=request.path,
+        status=status,
+        seconds=round(seconds, 4),
+        trace=trace_of(request).id,
+        error=str(cause or error or ""),
+    )
+
+
+class GatewayProtocol(RequestHandler):
+    """A connection whose errors are problems, also before there is a request."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, answers: Answers, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._answers = answers
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is not HTTP; nobody is left to answer where the client has gone."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionResetError from exc
+        return self._answers.unreadable(request, exc)
+
+
+class GatewayServer(web.Server):
+    """Makes a `GatewayProtocol` of each connection."""
+
+    def __init__(self, answers: Answers, options: Mapping[str, Any], server: web.Server) -> None:
+        super().__init__(
+            answers,
+            request_factory=server.request_factory,
+            handler_cancellation=True,
+        )
+        self._answers = answers
+        self._options = options
+
+    def __call__(self) -> RequestHandler:
+        """A new connection."""
+        return GatewayProtocol(self._answers, self, loop=self._loop, **self._options)
+
+
+class GatewayRunner(web.AppRunner):
+    """Runs the gateway's application with its bounds."""
+
+    def __init__(self, app: web.Application, *, drain_seconds: float = DRAIN_SECONDS) -> None:
+        super().__init__(app, shutdown_timeout=drain_seconds)
+
+    @property
+    def open_connections(self) -> int:
+        """Connections of clients, idle ones too."""
+        return len(self.server.connections) if self.server is not None else 0
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        answers = Answers(server.request_handler, self.app[METRICS], self.app[NAME])
+        return GatewayServer(answers, OPTIONS, server)

@@ -1,0 +1,1 @@
+"""How Orderflow is run: the local servers, and settings for nginx and the other tools."""

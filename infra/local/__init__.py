@@ -1,0 +1,1 @@
+"""Real servers without Docker: `python -m infra.local up`, and `infra.local.testing` for tests."""

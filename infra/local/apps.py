@@ -1,0 +1,103 @@
+"""Our own processes: workers, each a Faust worker with its web views, and the gateway."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from infra.local.errors import LocalError
+from infra.local.java import ROOT
+from infra.local.ports import LOOPBACK, Port
+from infra.local.process import Program, Stage
+
+# What `SPLIT=1` starts: one process a service.
+SERVICES = ("order", "inventory", "payment")
+# A worker joins its groups and reads its tables back before it is ready.
+WORKER_START_SECONDS = 90.0
+# It finishes what is in flight, commits and leaves its groups.
+WORKER_STOP_SECONDS = 30.0
+GATEWAY_START_SECONDS = 30.0
+# Topics are made in one request; the rest is the start of Python.
+TOPICS_SECONDS = 60.0
+
+
+def worker(name: str, port: Port, data: Path, log: Path, environment: Mapping[str, str]) -> Program:
+    """A Faust worker; `environment` says which servers it uses and which services it runs."""
+    data.mkdir(parents=True, exist_ok=True)
+    url = f"http://{LOOPBACK}:{port.number}"
+    return Program(
+        name=name,
+        command=(
+            *faust("worker"),
+            *("--web-bind", LOOPBACK, "--web-host", LOOPBACK, "--web-port", str(port.number)),
+            *("-l", "info"),
+        ),
+        log=log,
+        cwd=ROOT,
+        check=f"{url}/readyz",
+        address=url,
+        stage=Stage.WORKER,
+        ports=(port,),
+        environment={
+            **environment,
+            "WORKER_NAME": name,
+            "WORKER_PORT": str(port.number),
+            "DATA_DIR": str(data),
+            # What a process printed last must be in its log, also after a crash.
+            "PYTHONUNBUFFERED": "1",
+        },
+        start_seconds=WORKER_START_SECONDS,
+        stop_seconds=WORKER_STOP_SECONDS,
+    )
+
+
+def gateway(
+    name: str, port: Port, workers: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> Program:
+    """The gateway in front of the workers, which are given as URLs."""
+    url = f"http://{LOOPBACK}:{port.number}"
+    return Program(
+        name=name,
+        command=(sys.executable, "-m", "gateway"),
+        log=log,
+        cwd=ROOT,
+        check=f"{url}/readyz",
+        address=url,
+        stage=Stage.GATEWAY,
+        ports=(port,),
+        environment={
+            **environment,
+            "GATEWAY_NAME": name,
+            "GATEWAY_PORT": str(port.number),
+            "GATEWAY_WORKERS": ",".join(workers),
+            "PYTHONUNBUFFERED": "1",
+        },
+        start_seconds=GATEWAY_START_SECONDS,
+    )
+
+
+def faust(*arguments: str) -> tuple[str, ...]:
+    """Return a command of our Faust app, on uvloop: half the cost of asyncio's own loop."""
+    return (sys.executable, "-m", "faust", "-A", "app", "-L", "uvloop", *arguments)
+
+
+def make_topics(environment: Mapping[str, str]) -> None:
+    """Create the topics that are missing; raise `LocalError` with the command's own words."""
+    try:
+        done = subprocess.run(
+            faust("topics"),
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TOPICS_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalError(f"`faust -A app topics` took over {TOPICS_SECONDS:.0f} s") from None
+    if done.returncode != 0:
+        raise LocalError(f"`faust -A app topics` failed:\n{(done.stdout + done.stderr)[-3000:]}")

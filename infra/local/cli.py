@@ -1,0 +1,128 @@
+"""`python -m infra.local`: the commands behind the Makefile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from infra.local import java
+from infra.local.errors import LocalError
+from infra.local.health import answers
+from infra.local.install import install
+from infra.local.run import Run
+from infra.local.world import NAME, World, flag
+
+FOLDER = java.ROOT / ".local"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("command", choices=[*COMMANDS, "kafka-tool"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of a Kafka tool")
+    parsed = parser.parse_args(arguments)
+    try:
+        if parsed.command == "kafka-tool":
+            return kafka_tool(parsed.rest)
+        if parsed.rest:
+            parser.error(f"{parsed.command} takes no arguments; settings come by environment")
+        return COMMANDS[parsed.command](FOLDER, os.environ)
+    except LocalError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; `make down` stops what was started.", file=sys.stderr)
+        return 130
+
+
+def up(folder: Path, environment: Mapping[str, str]) -> int:
+    """Start what is missing, in the background."""
+    install()
+    world = World(folder, environment)
+    print("Starting what is missing:", flush=True)
+    world.up([])
+    api = f"API: {world.api}; " if world.has_workers() else ""
+    print(f"Ready. {api}logs: {folder / 'logs'}; `make down` stops it.")
+    return 0
+
+
+def down(folder: Path, environment: Mapping[str, str]) -> int:
+    """Stop all that was started from this checkout."""
+    world = World(folder, environment)
+    with world.state.locked():
+        if not world.state.load().programs:
+            print("Nothing runs.")
+        world.down()
+        world.state.clear()
+    return 0
+
+
+def status(folder: Path, environment: Mapping[str, str]) -> int:
+    """Print what should run, and whether it does; 0 only if all is healthy."""
+    state = World(folder, environment).state.load()
+    if not state.wanted:
+        print("Nothing runs. `make up` starts everything.")
+        return 1
+    ours = {started.name: started for started in state.programs}
+    print(f"{'NAME':<{NAME}} {'PID':>8} {'PORT':>6}  {'HEALTH':<12} LOG")
+    all_well = True
+    for name, check in {**state.wanted, **{one.name: one.check for one in ours.values()}}.items():
+        started = ours.get(name)
+        gone = started is not None and not started.alive()
+        health = "ended" if gone else "healthy" if answers(check) else "no answer"
+        if started is None and health != "healthy":
+            health = "not started"
+        all_well = all_well and health == "healthy"
+        port = check.split("://")[-1].split("/")[0].rpartition(":")[2]
+        pid, log = (str(started.pid), started.log) if started else ("-", "-")
+        print(f"{name:<{NAME}} {pid:>8} {port:>6}  {health:<12} {log}")
+    return 0 if all_well else 1
+
+
+def clean(folder: Path, environment: Mapping[str, str]) -> int:
+    """Stop all and forget its data and logs; `ALL=1` also the Java build."""
+    result = down(folder, environment)
+    forget = ["data", "logs", *(["java"] if flag(environment, "ALL") else [])]
+    for name in forget:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    print(f"Forgot {', '.join(forget)} in {folder}.")
+    return result
+
+
+def run(folder: Path, environment: Mapping[str, str]) -> int:
+    """Start all in the foreground, send orders, check the books."""
+    install()
+    return Run(folder, environment).main()
+
+
+def install_only(folder: Path, environment: Mapping[str, str]) -> int:
+    """Install the system's packages and build the Java servers."""
+    install()
+    return 0
+
+
+def kafka_tool(rest: list[str]) -> int:
+    """Become one of Kafka's own tools, pointed at our broker."""
+    name, *arguments = rest or [""]
+    if name not in java.TOOLS:
+        raise LocalError(f"which tool? One of: {', '.join(java.TOOLS)}")
+    if not any(one.startswith("--bootstrap-") for one in arguments) and name != "dump-log":
+        broker = World(FOLDER, os.environ).environment()["KAFKA_BOOTSTRAP_SERVERS"]
+        arguments = ["--bootstrap-server", broker, *arguments]
+    java.build()
+    command = java.java_command(java.TOOLS[name], *arguments, logging=java.TOOL_LOGGING)
+    os.execv(command[0], command)
+
+
+COMMANDS: dict[str, Callable[[Path, Mapping[str, str]], int]] = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "clean": clean,
+    "run": run,
+    "install": install_only,
+}

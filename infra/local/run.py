@@ -1,0 +1,142 @@
+"""`make run`: start all, stock the shelves, send orders, check the books, stay until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from infra.local import apps, java
+from infra.local.errors import LocalError
+from infra.local.process import Started
+from infra.local.world import World, count, flag
+
+# Rates at which each outcome shows up among 2,000 orders. `make up` leaves all at 0.
+SIMULATION = {
+    "PAYMENT_FAILURE_RATE": "0.05",
+    "PAYMENT_DELAY_SECONDS": "0.05",
+    "PAYMENT_SEED": "7",
+    "INVENTORY_FAILURE_RATE": "0.02",
+}
+# 0 sends all there are.
+ORDERS = 2000
+MOST_ORDERS = 10_000_000
+LOOK_SECONDS = 1.0
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the user has seen enough
+    """Ctrl-C, or SIGTERM."""
+
+
+class Run:
+    """One foreground run; `main` gives its exit status."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.given = environment
+        self.world = World(folder, environment)
+        for variable, value in SIMULATION.items():
+            if not environment.get(variable):
+                self.world.worker_defaults[variable] = value
+        self.orders = count(environment, "ORDERS", default=ORDERS, least=0, most=MOST_ORDERS)
+        if not self.world.has_workers():
+            raise LocalError("WORKERS=0 starts servers only: no order would ever end")
+        self.fresh: list[Started] = []
+        self.interrupts = 0
+        self.stopping = False
+
+    def main(self) -> int:
+        """Run to the end; 0 only if every order reached an end and the books balance."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        status = 130
+        try:
+            if self.world.has_data():
+                print("Going on with the state of earlier runs; `make clean` forgets it.")
+            print("Starting the servers, workers and gateway:", flush=True)
+            self.world.up(self.fresh)
+            status = self._work()
+            self._addresses()
+            if not flag(self.given, "EXIT"):
+                print("Ctrl-C stops what this command started.", flush=True)
+                self._stay()
+        except Interrupted:
+            print("\nStopping (Ctrl-C again: at once) ...", flush=True)
+        except LocalError as error:
+            print(f"\n{error}", flush=True)
+            status = 1
+        finally:
+            try:
+                # A signal from here on only makes the stop faster, see `_interrupt`.
+                self.stopping = True
+            finally:
+                self.world.down(self.fresh, hurry=lambda: self.interrupts > 1)
+        return status
+
+    def _work(self) -> int:
+        """Stock, replay, verify, as separate programs whose output the user sees."""
+        # Without CSV the commands themselves find the real orders, or generate some.
+        csv = ["--csv", self.given["CSV"]] if self.given.get("CSV") else []
+        source = ["--orders", str(self.orders), *csv]
+        for arguments in (
+            ["stock", *source],
+            ["replay", *source, "--url", self.world.api],
+            ["verify"],
+        ):
+            status = self._command(*arguments)
+            if status != 0:
+                print(f"`faust -A app {arguments[0]}` failed with status {status}", flush=True)
+                return status
+        return 0
+
+    def _command(self, *arguments: str) -> int:
+        child = subprocess.Popen(
+            apps.faust(*arguments),
+            cwd=java.ROOT,
+            env={**os.environ, **self.world.environment()},
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            return child.wait()
+        finally:
+            # Ctrl-C at a terminal reached it too; a SIGTERM to us did not.
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(timeout=10)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+    def _addresses(self) -> None:
+        ports = self.world.ports
+        environment = self.world.environment()
+        workers = [one.address for one in self.world.state.load().programs if one.is_worker()]
+        rows = {
+            "API": self.world.api,
+            "gateway": f"http://127.0.0.1:{ports.gateway.number}/api",
+            "workers": " ".join(workers),
+            "Kafka": environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "MongoDB": environment["MONGODB_URL"],
+            "Redis": environment["REDIS_URL"],
+            "logs": str(self.world.folder / "logs"),
+        }
+        print("\n" + "\n".join(f"  {name:<8} {value}" for name, value in rows.items()), flush=True)
+
+    def _stay(self) -> None:
+        """Wait for a signal, and say so if a program ends on its own."""
+        watched = list(self.fresh)
+        pause = threading.Event()
+        while True:
+            pause.wait(LOOK_SECONDS)
+            for started in [one for one in watched if not one.alive()]:
+                watched.remove(started)
+                print(f"{started.name} has ended; its log: {started.log}", flush=True)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += 1
+        if not self.stopping and self.interrupts == 1:
+            raise Interrupted

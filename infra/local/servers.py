@@ -1,0 +1,187 @@
+"""Kafka, MongoDB's wire server, Redis and nginx: settings, command and health check of each."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from infra.local import java
+from infra.local.errors import LocalError
+from infra.local.ports import LOOPBACK, Port
+from infra.local.process import Program, Stage
+
+NGINX_TEMPLATE = java.ROOT / "infra" / "nginx" / "nginx.conf.template"
+# Database of the application in the MongoDB URL we hand out.
+DATABASE = "orderflow"
+
+# An acknowledged write is on disk after this long; SIGTERM loses none, SIGKILL the last moments.
+MONGO_COMMIT_MILLISECONDS = 100
+# Two cores carry both servers and all workers: the serial collector has no threads of its own.
+KAFKA_HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
+MONGO_HEAP = ("-Xms256m", "-Xmx768m", "-XX:+UseSerialGC")
+
+KAFKA_SETTINGS: Mapping[str, str] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    # A topic nobody declared is a mistake, not a wish.
+    "auto.create.topics.enable": "false",
+    # One broker, so one replica; as many internal partitions as a topic of ours has.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "6",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "6",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # Workers start together; long enough to make one rebalance of it, short against their start.
+    "group.initial.rebalance.delay.ms": "300",
+    # Chaos tests notice a dead worker after 6 s, benchmarks let one pause for minutes.
+    "group.min.session.timeout.ms": "1000",
+    "group.max.session.timeout.ms": "300000",
+    # Replayed orders keep their own time, which is years ago: nothing expires here.
+    "log.retention.hours": "-1",
+    # After a kill the broker may come back once its old self is taken for dead.
+    "broker.session.timeout.ms": "5000",
+    "broker.heartbeat.interval.ms": "1000",
+    # Sized for two cores; the cleaner's default buffer alone is 128 MB.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "log.cleaner.dedupe.buffer.size": "16777216",
+}
+
+
+def kafka(data: Path, log: Path, port: Port, controller: Port) -> Program:
+    """Kafka as one node that is broker and controller."""
+    settings = data / "server.properties"
+
+    def prepare() -> None:
+        if not (data / "log" / "meta.properties").exists():
+            shutil.copytree(java.empty_kafka(), data / "log", dirs_exist_ok=True)
+        settings.write_text(kafka_settings(data / "log", port.number, controller.number))
+
+    return Program(
+        name="kafka",
+        command=java.java_command("kafka.Kafka", str(settings), heap=KAFKA_HEAP),
+        log=log,
+        cwd=_made(data),
+        check=f"kafka://{LOOPBACK}:{port.number}",
+        address=f"{LOOPBACK}:{port.number}",
+        stage=Stage.SERVER,
+        ports=(port, controller),
+        prepare=prepare,
+    )
+
+
+def kafka_settings(log_folder: Path, port: int, controller_port: int) -> str:
+    """Render server.properties."""
+    settings = {
+        **KAFKA_SETTINGS,
+        "log.dirs": str(log_folder),
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def mongo(
+    data: Path, log: Path, port: Port, commit_milliseconds: int = MONGO_COMMIT_MILLISECONDS
+) -> Program:
+    """The server that speaks MongoDB's protocol, its data in one file.
+
+    With `commit_milliseconds=0` a write is in the file before it is acknowledged.
+    """
+    return Program(
+        name="mongo",
+        command=java.java_command(
+            "orderflow.mongo.MongoWire",
+            *(LOOPBACK, str(port.number), str(data / "mongo.db"), str(commit_milliseconds)),
+            heap=MONGO_HEAP,
+        ),
+        log=log,
+        cwd=_made(data),
+        check=mongodb_url(port.number),
+        address=mongodb_url(port.number),
+        stage=Stage.SERVER,
+        ports=(port,),
+    )
+
+
+def mongodb_url(port: int) -> str:
+    """Return the URL of our own server, which knows no sessions and so no retried writes."""
+    return f"mongodb://{LOOPBACK}:{port}/{DATABASE}?retryWrites=false"
+
+
+def redis_url(port: int) -> str:
+    """Return the URL of our own Redis."""
+    return f"redis://{LOOPBACK}:{port}/0"
+
+
+def redis(data: Path, log: Path, port: Port) -> Program:
+    """Redis with an append-only file, so that a stop loses nothing."""
+    return Program(
+        name="redis",
+        command=(
+            shutil.which("redis-server") or "redis-server",
+            *("--bind", LOOPBACK, "--port", str(port.number), "--dir", str(data)),
+            *("--appendonly", "yes", "--save", "", "--daemonize", "no"),
+        ),
+        log=log,
+        cwd=_made(data),
+        check=redis_url(port.number),
+        address=redis_url(port.number),
+        stage=Stage.SERVER,
+        ports=(port,),
+    )
+
+
+def nginx(data: Path, log: Path, port: Port, gateways: Sequence[str]) -> Program:
+    """nginx in front of the gateways, all its files under `data`."""
+    settings = data / "nginx.conf"
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+
+    # -e: before it has read its settings nginx would write to the system's own error log.
+    command = (program, "-e", "stderr", "-p", str(data), "-c", str(settings))
+
+    def prepare() -> None:
+        settings.write_text(nginx_settings(data, port.number, gateways))
+        test = subprocess.run((*command, "-t"), capture_output=True, text=True, check=False)
+        if test.returncode != 0:
+            raise LocalError(f"nginx refuses its settings:\n{test.stderr.strip()}")
+
+    return Program(
+        name="nginx",
+        command=command,
+        log=log,
+        cwd=_made(data),
+        check=f"http://{LOOPBACK}:{port.number}/readyz",
+        address=f"http://{LOOPBACK}:{port.number}",
+        stage=Stage.FRONT,
+        ports=(port,),
+        prepare=prepare,
+        start_seconds=15.0,
+    )
+
+
+def nginx_settings(data: Path, port: int, gateways: Sequence[str]) -> str:
+    """Render nginx.conf for the gateways, each as `host:port`."""
+    # A master that runs as root would hand its work to `nobody`, who can't enter our folders.
+    account = pwd.getpwuid(os.geteuid()).pw_name
+    user = f"user {account};" if os.geteuid() == 0 else ""
+    servers = "\n".join(f"        server {gateway} max_fails=0;" for gateway in gateways)
+    text = NGINX_TEMPLATE.read_text()
+    values = {"USER": user, "DATA": str(data), "LISTEN": f"{LOOPBACK}:{port}", "GATEWAYS": servers}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

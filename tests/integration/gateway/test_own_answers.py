@@ -1,0 +1,246 @@
+import re
+import subprocess
+import sys
+
+import pytest
+from aiohttp import web
+
+from tests.integration.gateway.servers import free_port_url, gateway, upstream
+
+pytestmark = pytest.mark.timeout(30)
+
+TOKEN = {"Authorization": "Bearer demo-token"}
+OWN = ["/", "/livez", "/readyz", "/metrics", "/api/livez", "/api/readyz", "/api/metrics"]
+HEX = re.compile("[0-9a-f]{32}")
+
+
+async def test_the_root_points_to_the_api() -> None:
+    async with (
+        upstream() as worker,
+        gateway(worker) as front,
+        front.client.get("/") as answer,
+    ):
+        assert "/api" == (await answer.json())["api"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/api/livez"])
+async def test_the_gateway_lives_without_a_worker(path: str) -> None:
+    async with gateway(free_port_url()) as front:
+        assert 200 == (await front.client.get(path)).status
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/api/readyz"])
+async def test_the_gateway_is_ready_with_one_live_worker_and_not_with_none(path: str) -> None:
+    async with upstream() as worker:
+        async with (
+            gateway(worker, free_port_url()) as front,
+            front.client.get(path) as answer,
+        ):
+            assert 200 == answer.status
+            assert {"live": 1, "total": 2} == (await answer.json())["workers"]
+        async with gateway(free_port_url()) as front:
+            assert 503 == (await front.client.get(path)).status
+        assert [] == worker.seen
+
+
+@pytest.mark.parametrize("path", OWN)
+async def test_the_gateways_own_paths_are_for_reading(path: str) -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        async with front.client.post(path) as answer:
+            assert 405 == answer.status
+            assert {"GET", "HEAD"} == set(answer.headers["Allow"].split(","))
+            assert "application/problem+json" == answer.content_type
+        assert 200 == (await front.client.head(path)).status
+        assert [] == worker.seen
+
+
+async def test_secure_answers_who_shows_the_token() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        for scheme in ("Bearer", "bearer"):
+            headers = {"Authorization": f"{scheme} demo-token"}
+            async with front.client.get("/api/secure", headers=headers) as answer:
+                assert 200 == answer.status
+                assert (await answer.json())["secure"] is True
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "demo-token",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer demo-token-x",
+        "Basic demo-token",
+    ],
+)
+async def test_secure_refuses_who_does_not(header: str | None) -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        headers = {} if header is None else {"Authorization": header}
+        async with front.client.get("/api/secure", headers=headers) as answer:
+            assert 401 == answer.status
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+            assert "application/problem+json" == answer.content_type
+        assert [] == worker.seen
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/metrics"])
+async def test_metrics_count_and_time_every_request_under_few_paths(path: str) -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        for number in range(3):
+            await front.client.get(f"/api/orders/{number}")
+            await front.client.get(f"/api/made-up-{number}")
+        async with front.client.get(path) as answer:
+            text = await answer.text()
+    labels = 'method="GET",path="/api/{}",service="gateway"'
+    assert f'http_requests_total{{{labels.format("orders")},status="200"}} 3.0' in text
+    assert f'http_requests_total{{{labels.format("other")},status="200"}} 3.0' in text
+    assert f"http_request_duration_seconds_count{{{labels.format('orders')}}} 3.0" in text
+    assert "made-up" not in text
+
+
+async def test_a_method_that_nobody_knows_makes_no_label_of_its_own() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        await front.client.request("MADEUP", "/api/orders")
+        assert 0 == await front.metric('http_requests_total{method="MADEUP"')
+
+
+@pytest.mark.parametrize("path", [*OWN, "/api/secure", "/api/orders", "/nowhere"])
+async def test_every_answer_names_its_trace_and_who_gave_it(path: str) -> None:
+    async with upstream() as worker, gateway(worker, gateway_name="gateway-7") as front:
+        async with front.client.get(path, headers={"X-Trace-Id": "t-1"}) as answer:
+            assert ["t-1"] == answer.headers.getall("X-Trace-Id")
+            assert ["gateway-7"] == answer.headers.getall("X-Instance-Id")
+        async with front.client.get(path) as answer:
+            assert HEX.fullmatch(answer.headers["X-Trace-Id"])
+
+
+async def test_the_worker_gets_the_trace_and_its_own_name_reaches_the_client() -> None:
+    async with upstream(name="worker-9") as worker, gateway(worker) as front:
+        async with front.client.get("/api/orders") as answer:
+            trace = answer.headers["X-Trace-Id"]
+            assert "worker-9" == answer.headers["X-Worker-Id"]
+        assert trace == worker.seen[0].headers["X-Trace-Id"]
+        assert trace == worker.seen[0].headers["traceparent"].split("-")[1]
+
+
+async def test_a_valid_traceparent_reaches_the_worker_as_it_is() -> None:
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    async with upstream() as worker, gateway(worker) as front:
+        headers = {"traceparent": parent, "tracestate": "vendor=1"}
+        async with front.client.get("/api/orders", headers=headers) as answer:
+            assert "a" * 32 == answer.headers["X-Trace-Id"]
+        seen = worker.seen[0].headers
+        assert (parent, "vendor=1") == (seen["traceparent"], seen["tracestate"])
+
+
+async def test_a_trace_id_that_is_not_sane_is_replaced_everywhere() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        async with front.client.get("/api/orders", headers={"X-Trace-Id": "a b"}) as answer:
+            assert HEX.fullmatch(answer.headers["X-Trace-Id"])
+        assert HEX.fullmatch(worker.seen[0].headers["X-Trace-Id"])
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/apis/orders", "/%61pi/orders", "/API/orders"])
+async def test_what_is_not_under_the_api_is_not_found(path: str) -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        request = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        answer = await front.raw(request.encode())
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert b"application/problem+json" in answer
+        assert [] == worker.seen
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"GET /api/orders HTTP/1.1\r\n\r\n", 400),
+        (b"GET /api/orders HTTP/1.1\r\nHost: h\r\nbad header\r\n\r\n", 400),
+        (
+            b"GET /api/orders HTTP/1.1\r\nHost: h\r\n"
+            b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+        (b"GET /api/" + b"x" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
+        (b"GET /api/x HTTP/1.1\r\nHost: h\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET /api/x HTTP/1.1\r\nHost: h\r\n" + b"X-Many: 1\r\n" * 200 + b"\r\n", 400),
+        (
+            b"POST /api/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+            400,
+        ),
+        (
+            b"POST /api/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: wonders\r\n"
+            b"Content-Length: 0\r\n\r\n",
+            417,
+        ),
+    ],
+    ids=[
+        "no HTTP",
+        "no host",
+        "a header without a colon",
+        "two framings",
+        "a long path",
+        "a long header",
+        "many headers",
+        "a broken chunk",
+        "an expectation",
+    ],
+)
+async def test_what_the_server_itself_refuses_is_a_problem_too(
+    request_bytes: bytes, status: int
+) -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        answer = await front.raw(request_bytes)
+        assert str(status).encode() == answer.split(b" ", 2)[1]
+        head, _, body = answer.partition(b"\r\n\r\n")
+        for expected in (b"application/problem+json", b"X-Trace-Id: ", b"X-Instance-Id: gateway-1"):
+            assert expected in head
+        assert f'"status":{status}'.encode() in body
+        assert b"Traceback" not in answer
+        assert [] == worker.seen
+
+
+async def test_a_fault_of_the_gateway_is_a_problem_without_a_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_path: str) -> str:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("gateway.proxy.target_of", fail)
+    async with (
+        upstream() as worker,
+        gateway(worker) as front,
+        front.client.get("/api/orders") as answer,
+    ):
+        body = await answer.text()
+        assert 500 == answer.status
+        assert "application/problem+json" == answer.content_type
+        assert answer.headers["X-Trace-Id"] in body
+        assert "secret" not in body
+
+
+async def test_a_gateway_that_stops_tells_clients_that_the_connection_ends() -> None:
+    async def stop_meanwhile(_request: web.Request) -> web.StreamResponse:
+        await front.app.shutdown()
+        return web.Response()
+
+    async with (
+        upstream(answer=stop_meanwhile) as worker,
+        gateway(worker) as front,
+        front.client.get("/api/orders") as answer,
+    ):
+        assert "close" == answer.headers["Connection"]
+
+
+def test_the_gateway_loads_none_of_the_workers_libraries() -> None:
+    code = (
+        "import sys, gateway.__main__; "
+        "print({'faust', 'motor', 'pymongo', 'redis', 'aiokafka'} & set(sys.modules) or 'none')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert "none" == done.stdout.strip()

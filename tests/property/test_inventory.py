@@ -1,0 +1,234 @@
+"""The shelf against its invariants: random orders, batches, crashes, replays and stale holders.
+
+The real inventory service runs over in-memory servers. A model beside it knows what was put on the
+shelf, which events exist, and what the service has once said.
+"""
+
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from app.agents.inventory import InventoryService
+from app.domain import inventory as domain
+from app.domain.inventory import ReservationStatus, Stock
+from app.events import Event, OrderPlaced, timestamp
+from app.saga import INVENTORY_FIRST
+from app.stores import repositories
+from app.stores.errors import ConflictError
+from app.stores.stock import StockStore, decode
+from app.streaming import OutRecord
+from tests.builders import START, TickingClock, after, placed
+from tests.unit.agents.fakes import CrashError, FakeDatabase, FakeRedis, heard, resources, run
+
+PRODUCTS = ("apple", "pear", "plum")
+ABSENT = "unicorn"
+LANES = (0, 1)
+AT = timestamp(START)
+OUTCOMES = {"InventoryReserved", "InventoryRejected"}
+
+baskets = st.lists(
+    st.tuples(st.sampled_from((*PRODUCTS, *PRODUCTS, ABSENT)), st.integers(1, 4)),
+    min_size=1,
+    max_size=4,
+)
+lanes = st.sampled_from(LANES)
+Topic = list[Event]
+
+
+class Lane:
+    """One partition of the two topics that the service hears, and how far each is committed."""
+
+    def __init__(self) -> None:
+        self.topics: tuple[Topic, Topic] = ([], [])  # order events, payment events
+        self.committed = [0, 0]
+
+    def batch(self, sizes: tuple[int, int]) -> tuple[list[Event], list[int]]:
+        """Up to so many events of each topic, and the offsets to commit after them."""
+        ends = [
+            min(len(topic), start + size)
+            for topic, start, size in zip(self.topics, self.committed, sizes, strict=True)
+        ]
+        events = [
+            event
+            for topic, start, end in zip(self.topics, self.committed, ends, strict=True)
+            for event in topic[start:end]
+        ]
+        return events, ends
+
+
+class ShelfUnderFaults(RuleBasedStateMachine):
+    """Two workers, one lane each, on one shelf."""
+
+    @initialize(levels=st.tuples(*(st.integers(0, 6) for _ in PRODUCTS)))
+    def put(self, levels: tuple[int, ...]) -> None:
+        self.initial = dict(zip(PRODUCTS, levels, strict=True))
+        self.database, self.redis, clock = FakeDatabase(), FakeRedis(), TickingClock()
+        self.stock = self.database[repositories.STOCK]
+        self.kept = self.database[repositories.RESERVATIONS]
+        run(StockStore(self.stock).put(self.initial))  # type: ignore[arg-type]
+        self.workers = [
+            InventoryService(resources(self.database, self.redis, clock=clock), INVENTORY_FIRST)
+            for _ in LANES
+        ]
+        self.lanes = [Lane() for _ in LANES]
+        self.orders: dict[str, OrderPlaced] = {}
+        self.said: dict[str, Event] = {}
+        self.ended: set[str] = set()
+
+    # What happens around the service
+
+    @rule(basket=baskets)
+    def place(self, basket: list[tuple[str, int]]) -> None:
+        number = len(self.orders) + 1
+        event = placed(basket, number=number)
+        assert isinstance(event.data, OrderPlaced)
+        self.orders[event.order_id] = event.data
+        self._lane(event.order_id).topics[0].append(event)
+
+    @precondition(lambda self: self._reserved())
+    @rule(data=st.data(), paid=st.booleans())
+    def end(self, data: st.DataObject, paid: bool) -> None:
+        reserved = data.draw(st.sampled_from(self._reserved()))
+        self._end(reserved, paid)
+
+    @rule(lane=lanes, topic=st.sampled_from((0, 1)), back=st.integers(1, 6))
+    def go_back(self, lane: int, topic: int, back: int) -> None:
+        committed = self.lanes[lane].committed
+        committed[topic] = max(0, committed[topic] - back)
+
+    # What the service does
+
+    @rule(lane=lanes, sizes=st.tuples(st.integers(0, 4), st.integers(0, 4)))
+    def handle(self, lane: int, sizes: tuple[int, int]) -> None:
+        events, ends = self.lanes[lane].batch(sizes)
+        self._heard(run(self.workers[lane].handle(events)))
+        self.lanes[lane].committed = ends
+
+    @rule(
+        lane=lanes,
+        sizes=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+        stock=st.booleans(),
+        reaching_the_disk=st.sets(st.integers(0, 5)),
+    )
+    def handle_and_crash_in_a_write(
+        self, lane: int, sizes: tuple[int, int], stock: bool, reaching_the_disk: set[int]
+    ) -> None:
+        collection = self.stock if stock else self.kept
+        collection.crash = lambda count: {n for n in reaching_the_disk if n < count}
+        events, _ = self.lanes[lane].batch(sizes)
+        try:
+            # Nothing may need a write; then it is a crash before the commit.
+            self._heard(run(self.workers[lane].handle(events)))
+        except CrashError:
+            pass
+        finally:
+            collection.crash = None
+
+    @rule(
+        lane=lanes,
+        sizes=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+        others=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    )
+    def handle_while_the_lease_ran_out(
+        self, lane: int, sizes: tuple[int, int], others: tuple[int, int]
+    ) -> None:
+        """The other worker decides its batch between this one's decision and its write."""
+        other = 1 - lane
+        before: dict[str, Stock] = {}
+        during: dict[str, Stock] = {}
+
+        def meanwhile() -> None:
+            before.update(self._shelf())
+            self.redis.expire_all()
+            self.handle(other, others)
+            during.update(self._shelf())
+
+        self.stock.meanwhile = meanwhile
+        try:
+            self.handle(lane, sizes)
+        except ConflictError:
+            # Refused for what the other wrote; the rest may have been written.
+            rewritten = {p for p in PRODUCTS if before[p].fence != during[p].fence}
+            assert rewritten
+            assert {p: during[p] for p in rewritten} == {p: self._shelf()[p] for p in rewritten}
+        finally:
+            self.stock.meanwhile = None
+
+    # What must hold
+
+    @invariant()
+    def no_unit_is_lost_or_sold_twice(self) -> None:
+        for product, stock in self._shelf().items():
+            assert stock.available >= 0
+            assert stock.sold >= 0
+            assert all(units > 0 for units in stock.holds.values())
+            assert self.initial[product] == stock.available + stock.reserved + stock.sold
+
+    @rule()
+    def come_to_rest(self) -> None:
+        """All is heard: each order holds all of its items or none."""
+        for lane in LANES:
+            self.handle(lane, (1000, 1000))
+        holding = {}
+        for order in self.orders:
+            wanted = domain.quantities(self.orders[order])
+            held = {p: s.held(order) for p, s in self._shelf().items() if s.held(order)}
+            assert held in ({}, wanted)
+            holding[order] = bool(held)
+        statuses = {key: document["status"] for key, document in self.kept.documents().items()}
+        assert self.orders.keys() == statuses.keys()
+        assert {k: s == ReservationStatus.RESERVED for k, s in statuses.items()} == holding
+
+    @rule()
+    def end_everything(self) -> None:
+        """All orders ended: nothing is held, and sold is what the settled orders wanted."""
+        self.come_to_rest()
+        for number, order in enumerate(self._reserved()):
+            self._end(order, paid=bool(number % 2))
+        self.come_to_rest()
+        sold = dict.fromkeys(PRODUCTS, 0)
+        for document in self.kept.documents().values():
+            if document["status"] == ReservationStatus.SETTLED:
+                for product, units in document["items"]:
+                    sold[product] += units
+        assert sold == {product: stock.sold for product, stock in self._shelf().items()}
+        assert {0} == {stock.reserved for stock in self._shelf().values()}
+
+    def teardown(self) -> None:
+        if hasattr(self, "lanes"):
+            self.end_everything()
+
+    # Helpers
+
+    def _lane(self, order: str) -> Lane:
+        return self.lanes[int(order[-12:], 16) % len(LANES)]
+
+    def _shelf(self) -> dict[str, Stock]:
+        return {key: decode(document) for key, document in self.stock.documents().items()}
+
+    def _reserved(self) -> list[str]:
+        """The orders whose payment may have come out by now."""
+        said = {e.order_id for e in self.said.values() if e.type == "InventoryReserved"}
+        return sorted(said - self.ended)
+
+    def _end(self, order: str, paid: bool) -> None:
+        of = self.orders[order]
+        cause = next(
+            e for e in self.said.values() if e.order_id == order and e.type == "InventoryReserved"
+        )
+        kind, topic = ("OrderConfirmed", 0) if paid else ("PaymentFailed", 1)
+        self._lane(order).topics[topic].append(after(cause, kind, AT, of=of))
+        self.ended.add(order)
+
+    def _heard(self, records: Sequence[OutRecord]) -> None:
+        """What is said again is the same to the last detail, and an order has one outcome."""
+        for event in heard(records):
+            assert self.said.setdefault(event.id, event) == event
+        outcomes = [e.order_id for e in self.said.values() if e.type in OUTCOMES]
+        assert len(set(outcomes)) == len(outcomes)
+
+
+TestShelfUnderFaults = ShelfUnderFaults.TestCase
+TestShelfUnderFaults.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)

@@ -1,0 +1,36 @@
+"""The registry of topics."""
+
+from app.events import EVENT_TYPES
+from app.settings import Settings
+from app.topics import BY_EVENT, SPECS, plans
+
+
+def test_every_event_has_exactly_one_topic() -> None:
+    named = [event.__name__ for spec in SPECS for event in spec.events]
+
+    assert sorted(EVENT_TYPES) == sorted(named)
+    assert set(EVENT_TYPES) == set(BY_EVENT)
+
+
+def test_a_topic_has_one_writer_and_a_writer_one_topic() -> None:
+    assert len(SPECS) == len({spec.owner for spec in SPECS})
+    assert len(SPECS) == len({spec.name for spec in SPECS})
+
+
+def test_every_topic_has_dead_letters_with_as_many_partitions() -> None:
+    made = plans(Settings(topic_partitions=7, topic_replication=3))
+
+    assert {7} == {plan.partitions for plan in made}
+    assert {3} == {plan.replication for plan in made}
+    names = [plan.name for plan in made]
+    assert sorted(names) == sorted(n for s in SPECS for n in (s.name, f"{s.name}.dlq"))
+
+
+def test_topics_are_kept_for_the_hours_that_the_settings_say() -> None:
+    made = {
+        plan.name: plan.retention_ms
+        for plan in plans(Settings(topic_retention_hours=1, dead_letter_retention_hours=2))
+    }
+
+    assert 3_600_000 == made["order.events.v1"]
+    assert 7_200_000 == made["order.events.v1.dlq"]
