@@ -150,8 +150,7 @@ def _explain(
     rows = [
         f"### Where the time goes: {job}",
         "",
-        f"Over {seconds:.1f} s, {sum(cpu.values()) / seconds / cores:.0%} of {cores} cores were "
-        "busy with:",
+        f"In {seconds:.1f} s, {sum(cpu.values()) / seconds / cores:.0%} of {cores} cores went to:",
         "",
         "| process | CPU s | share | peak MB |",
         "| --- | ---: | ---: | ---: |",

@@ -10,7 +10,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import batched
 
 from pymongo import InsertOne, UpdateOne
 
@@ -30,8 +29,8 @@ async def run(job: str, settings: Settings, sales: Sequence[Sale]) -> Result:
     resources = Resources.connect(settings)
     before = Usage.of(os.getpid())
     began = time.monotonic()
-    for chunk in batched(sales, CHUNK):
-        await _chunk(resources, chunk)
+    for start in range(0, len(sales), CHUNK):
+        await _chunk(resources, sales[start : start + CHUNK])
     seconds = time.monotonic() - began
     after = Usage.of(os.getpid())
     done = await resources.database[ORDERS].count_documents({"status": "CONFIRMED"})

@@ -1,7 +1,6 @@
 """`python -m gateway`: serves until SIGTERM or SIGINT, then finishes what is in flight."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 
@@ -22,13 +21,13 @@ MISCONFIGURED = 2
 logger = structlog.get_logger()
 
 
-async def serve(chosen: Settings) -> int:
+async def serve(app: web.Application, chosen: Settings) -> int:
     """Serve until told to stop; the exit status."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = GatewayRunner(make_app(chosen))
+    runner = GatewayRunner(app)
     await runner.setup()
     try:
         site = web.TCPSite(runner, chosen.gateway_bind, chosen.gateway_port, backlog=BACKLOG)
@@ -54,12 +53,12 @@ def main() -> int:
         return MISCONFIGURED
     configure(chosen.log_level)
     try:
-        return uvloop.run(serve(chosen))
+        app = make_app(chosen)
     except ValueError as error:
         logger.error("misconfigured", error=str(error))
         return MISCONFIGURED
+    return uvloop.run(serve(app, chosen))
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
+    sys.exit(main())

@@ -129,12 +129,21 @@ def target_of(raw_path: str) -> str:
     Raises:
         ProblemError: it is not under `/api`, or is none that HTTP allows.
     """
-    path, mark, query = raw_path.partition("?")
+    path, mark, query = _origin_form(raw_path).partition("?")
     if path != PREFIX and not path.startswith(PREFIX + "/"):
         raise problem.of_status(web.HTTPNotFound.status_code, {})
     if not raw_path.isascii():
         raise problem.unreadable("Characters beyond ASCII must be percent-encoded in a path.")
     return f"{path.removeprefix(PREFIX) or '/'}{mark}{query}"
+
+
+def _origin_form(target: str) -> str:
+    """The target without scheme and host, which a client may send as well (RFC 9112, 3.2.2)."""
+    if target.startswith("/"):
+        return target
+    _, _, after_scheme = target.partition("://")
+    _, slash, rest = after_scheme.partition("/")
+    return slash + rest
 
 
 async def relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:

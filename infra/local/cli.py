@@ -64,7 +64,7 @@ def down(folder: Path, environment: Mapping[str, str]) -> int:
 def status(folder: Path, environment: Mapping[str, str]) -> int:
     """Print what should run, and whether it does; 0 only if all is healthy."""
     state = World(folder, environment).state.load()
-    if not state.wanted:
+    if not state.programs:
         print("Nothing runs. `make up` starts everything.")
         return 1
     ours = {started.name: started for started in state.programs}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -209,8 +210,6 @@ async def gateway(
 
 def free_port_url() -> str:
     """An address at which nobody listens."""
-    import socket
-
     with socket.socket() as held:
         held.bind((LOOPBACK, 0))
         return f"http://{LOOPBACK}:{held.getsockname()[1]}"

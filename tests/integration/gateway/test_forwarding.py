@@ -46,6 +46,13 @@ async def test_the_query_string_reaches_the_worker_byte_for_byte(query: str) -> 
         assert f"/orders?{query}" == worker.seen[0].target
 
 
+async def test_a_target_that_names_the_host_is_taken_as_well() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        request = b"GET http://h/api/orders?a=b/c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        assert b"200" == (await front.raw(request)).split(b" ", 2)[1]
+        assert "/orders?a=b/c" == worker.seen[0].target
+
+
 async def test_bytes_that_no_url_may_have_are_refused() -> None:
     async with upstream() as worker, gateway(worker) as front:
         request = b"GET /api/orders?q=\xff HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"

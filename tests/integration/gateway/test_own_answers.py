@@ -11,6 +11,7 @@ pytestmark = pytest.mark.timeout(30)
 
 TOKEN = {"Authorization": "Bearer demo-token"}
 OWN = ["/", "/livez", "/readyz", "/metrics", "/api/livez", "/api/readyz", "/api/metrics"]
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 HEX = re.compile("[0-9a-f]{32}")
 
 
@@ -160,20 +161,20 @@ async def test_what_is_not_under_the_api_is_not_found(path: str) -> None:
         (b"GET /api/orders HTTP/1.1\r\n\r\n", 400),
         (b"GET /api/orders HTTP/1.1\r\nHost: h\r\nbad header\r\n\r\n", 400),
         (
-            b"GET /api/orders HTTP/1.1\r\nHost: h\r\n"
-            b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"GET /api/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" + CHUNKED + b"\r\n",
             400,
         ),
+        (b"OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 404),
+        (b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 404),
         (b"GET /api/" + b"x" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
         (b"GET /api/x HTTP/1.1\r\nHost: h\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n", 431),
         (b"GET /api/x HTTP/1.1\r\nHost: h\r\n" + b"X-Many: 1\r\n" * 200 + b"\r\n", 400),
         (
-            b"POST /api/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+            b"POST /api/x HTTP/1.1\r\nHost: h\r\n" + CHUNKED + b"\r\nnonsense\r\n",
             400,
         ),
         (
-            b"POST /api/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: wonders\r\n"
-            b"Content-Length: 0\r\n\r\n",
+            b"GET /api/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: wonders\r\n\r\n",
             417,
         ),
     ],
@@ -182,6 +183,8 @@ async def test_what_is_not_under_the_api_is_not_found(path: str) -> None:
         "no host",
         "a header without a colon",
         "two framings",
+        "no path",
+        "a tunnel",
         "a long path",
         "a long header",
         "many headers",

@@ -144,7 +144,9 @@ class Commands(monitoring.CommandListener):
 async def watched(store_servers: LocalServers) -> AsyncIterator[tuple[Any, Commands]]:
     """A database whose commands are remembered."""
     commands = Commands()
-    client: Any = mongo.AsyncIOMotorClient(store_servers.mongodb_url, event_listeners=[commands])
+    client: Any = mongo.AsyncIOMotorClient(
+        store_servers.mongodb_url, event_listeners=[commands], tz_aware=True
+    )
     yield client["watched"], commands
     await client.drop_database("watched")
     client.close()
