@@ -47,6 +47,8 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
 EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
 
+# Connecting to the broker, creating topics and joining the group take some seconds.
+START_TIMEOUT_SECONDS = 30.0
 # Chunks that wait between Faust and a service's lanes: enough that no lane runs dry while the next
 # fetch is under way.
 STREAM_BUFFER_CHUNKS = 16
@@ -105,7 +107,10 @@ class ServiceApp(faust.App):
     """A service's Faust app; makes sure at its start that the topics are as they must be."""
 
     joined = False
-    resources: Resources | None = None  # the main app's: it closes them when all else has stopped
+    # The main app's: it closes them when all else has stopped.
+    resources: Resources | None = None
+    # The main app's: the start of the others, which a stop has to let end.
+    starting: "asyncio.Future[Any] | None" = None
 
     async def on_start(self) -> None:
         """Create and check the topics before the first consumer asks for them."""
@@ -116,6 +121,12 @@ class ServiceApp(faust.App):
             logging.shutdown()
             os._exit(EXIT_CONFIG if isinstance(error, TopicMismatchError) else EXIT_UNAVAILABLE)
         await super().on_start()
+
+    async def stop(self) -> None:
+        """Stop; but not in the middle of a start, where Faust would wait for ever."""
+        if self.starting is not None:
+            await asyncio.wait((self.starting,), timeout=START_TIMEOUT_SECONDS)
+        await super().stop()
 
     async def on_shutdown(self) -> None:
         """Close the connections once the web server and the agents have stopped."""
@@ -221,7 +232,8 @@ def build(conf: Settings) -> ServiceApp:
     async def start_beside() -> None:
         for app in beside:
             app.finalize()
-        await asyncio.gather(*(main.add_runtime_dependency(app) for app in beside))
+        main.starting = asyncio.gather(*(main.add_runtime_dependency(app) for app in beside))
+        await main.starting
 
     main.resources = resources
     web.register(main, resources)

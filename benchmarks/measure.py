@@ -54,7 +54,7 @@ class Profile:
                 "raw",
                 "-o",
                 self._file,
-                "--nonblocking",
+                "--gil",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
