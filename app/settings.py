@@ -103,6 +103,8 @@ class Settings(BaseSettings):
             raise ValueError("DRAIN_TIMEOUT_SECONDS must be below REBALANCE_TIMEOUT_SECONDS")
         if self.mongo_timeout_seconds >= self.drain_timeout_seconds:
             raise ValueError("MONGO_TIMEOUT_SECONDS must be below DRAIN_TIMEOUT_SECONDS")
+        if self.lock_lease_seconds <= self.mongo_timeout_seconds:
+            raise ValueError("LOCK_LEASE_SECONDS must be above MONGO_TIMEOUT_SECONDS")
         self.service_names()
         return self
 

@@ -35,7 +35,7 @@ def test_services_are_run_in_one_order_however_they_are_named() -> None:
     [
         (
             "order,shipping",
-            "SERVICES='order,shipping': no service shipping; there are order, inventory, payment",
+            f"SERVICES='order,shipping': no service shipping; there are {', '.join(SERVICE_NAMES)}",
         ),
         ("b,a", "no service a, b; there are"),
         ("", "SERVICES='': no service named"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pymongo import monitoring
+from pymongo.errors import BulkWriteError
 
 from app.domain.inventory import Reservation, ReservationStatus
 from app.domain.order import HistoryEntry, Order, OrderStatus
@@ -217,6 +218,22 @@ async def test_a_payment_is_read_as_it_was_written(
     await save(store, state)
 
     assert state == await store.get(order_id(1))
+
+
+def test_writes_that_the_majority_did_not_acknowledge_pass_by_asking_again() -> None:
+    unacknowledged = BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91}]})
+
+    with pytest.raises(TransientStoreError) as raised, mongo.translated():
+        raise unacknowledged
+
+    assert not isinstance(raised.value, ConflictError)
+
+
+def test_a_write_that_the_server_refuses_for_good_is_no_passing_fault() -> None:
+    refused = BulkWriteError({"writeErrors": [{"code": 11000}, {"code": 2}]})
+
+    with pytest.raises(BulkWriteError), mongo.translated():
+        raise refused
 
 
 @pytest.mark.timeout(120)
