@@ -20,6 +20,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+async def _no_broker() -> None:
+    """A process without a producer needs none."""
+
+
 async def _not_publishing(event: Event) -> None:
     raise RuntimeError("no producer is running in this process")
 
@@ -29,14 +33,18 @@ class Resources:
     """Connections are made when first used.
 
     Attributes:
+        reads: the same database for those who would rather hear soon that it is away.
+        kafka_answers: raises if the broker does not answer.
         publish: sends an event; returns when all in-sync replicas have it.
         services_ready: for each service of this process, whether it takes part in its group.
     """
 
     settings: Settings
     database: mongo.Database
+    reads: mongo.Database
     redis: Redis
     clock: Clock = utc_now
+    kafka_answers: Callable[[], Awaitable[None]] = field(default=_no_broker)
     publish: Callable[[Event], Awaitable[None]] = field(default=_not_publishing)
     services_ready: Callable[[], dict[str, bool]] = field(default=dict)
 
@@ -50,9 +58,11 @@ class Resources:
             # Our own loops retry, with a bound and jitter; a second retry inside would hide it.
             retry=Retry(NoBackoff(), 0),
         )
-        return cls(settings, mongo.connect(settings), redis)
+        reads = mongo.connect(settings, timeout=settings.read_timeout_seconds)
+        return cls(settings, mongo.connect(settings), reads, redis)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
         self.database.client.close()
+        self.reads.client.close()

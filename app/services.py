@@ -49,6 +49,8 @@ EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
 
 # Connecting to the broker, creating topics and joining the group take some seconds.
 START_TIMEOUT_SECONDS = 30.0
+# Longer than the drain time-out; without a broker, the last commit would wait for ever.
+STOP_TIMEOUT_SECONDS = 25.0
 # Chunks that wait between Faust and a service's lanes: enough that no lane runs dry while the next
 # fetch is under way.
 STREAM_BUFFER_CHUNKS = 16
@@ -103,6 +105,13 @@ def end_process(error: BaseException) -> None:
     os._exit(EXIT_SOFTWARE)
 
 
+def give_up_stopping() -> None:
+    """End without having left the groups: what was not committed is done again by another."""
+    logger.critical("stopping took longer than %s s", STOP_TIMEOUT_SECONDS)
+    logging.shutdown()
+    os._exit(EXIT_SOFTWARE)
+
+
 class ServiceApp(faust.App):
     """A service's Faust app; makes sure at its start that the topics are as they must be."""
 
@@ -126,6 +135,7 @@ class ServiceApp(faust.App):
         """Stop; but not in the middle of a start, where Faust would wait for ever."""
         if self.starting is not None:
             await asyncio.wait((self.starting,), timeout=START_TIMEOUT_SECONDS)
+            asyncio.get_running_loop().call_later(STOP_TIMEOUT_SECONDS, give_up_stopping)
         await super().stop()
 
     async def on_shutdown(self) -> None:
@@ -155,8 +165,10 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
+        # With the port: Faust's assignor gives a known member its earlier web address back, and
+        # fails on a member that has moved.
         consumer_group_instance_id=(
-            f"{conf.worker_name}-{name}" if conf.static_membership else None
+            f"{conf.worker_name}-{conf.worker_port}-{name}" if conf.static_membership else None
         ),
         broker_client_id=f"{conf.worker_name}-{name}",
         broker_max_poll_records=conf.poll_max_records,
@@ -236,6 +248,11 @@ def build(conf: Settings) -> ServiceApp:
         await main.starting
 
     main.resources = resources
+
+    async def kafka_answers() -> None:
+        await main.producer._producer.client.fetch_all_metadata()  # noqa: SLF001 (Faust has no way)
+
+    resources.kafka_answers = kafka_answers
     web.register(main, resources)
     cli.register(main, conf)
     return main

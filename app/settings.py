@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     idempotency_ttl_seconds: int = Field(default=86_400, ge=60)
     produce_timeout_seconds: float = Field(default=10.0, gt=0)
     read_your_writes_seconds: float = Field(default=2.0, ge=0)
+    # A client would rather be told soon that the store is away than wait for it.
+    read_timeout_seconds: float = Field(default=2.0, gt=0)
 
     # Gateway
     gateway_port: int = Field(default=3000, ge=1, le=65535)

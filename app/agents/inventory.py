@@ -7,6 +7,7 @@ Compensates: InventoryReleased when a later step failed.
 """
 
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 from app.agents.folding import Folding, order_ids, outgoing
 from app.domain import inventory as domain
@@ -46,6 +47,9 @@ class InventoryService:
             on_contention=on_contention,
         )
         self._highest_fence = 0
+        # Batches of this service come one after the other, so a lock that is still held in this
+        # name is from a request whose answer was lost.
+        self._owner = uuid4().hex
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -74,7 +78,9 @@ class InventoryService:
             return outgoing(folding.emitted)
 
         lease = await self._locks.acquire(
-            [LOCK_PREFIX + product for product in products], floor=self._highest_fence
+            [LOCK_PREFIX + product for product in products],
+            floor=self._highest_fence,
+            owner=self._owner,
         )
         try:
             shelf = await self._stock.load(products)

@@ -31,7 +31,8 @@ RETRY_MAX_SECONDS = 0.02
 ACQUIRE = """
 local owner, lease_ms, floor = ARGV[1], ARGV[2], tonumber(ARGV[3])
 for i = 2, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 1 then return {0, i - 1} end
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= owner then return {0, i - 1} end
 end
 local now = redis.call('TIME')
 local token = tonumber(now[1]) * 1000000 + tonumber(now[2])
@@ -93,14 +94,22 @@ class FencedLocks:
         self._acquire = redis.register_script(ACQUIRE)
         self._release = redis.register_script(RELEASE)
 
-    async def acquire(self, names: Collection[str], *, floor: int = 0) -> Lease:
+    async def acquire(
+        self, names: Collection[str], *, floor: int = 0, owner: str | None = None
+    ) -> Lease:
         """Lease all of `names`; waits for other holders, within `wait_seconds`.
+
+        Args:
+            floor: the token must be higher than this.
+            owner: who asks; by default somebody new. What `owner` holds already is granted again,
+                with a new token: for one who never holds two leases at once, and may not have
+                heard that an earlier request was granted.
 
         Raises:
             LeaseUnavailableError: another holder kept one of them, or Redis can't be asked.
         """
         ordered = tuple(sorted(names))
-        owner = uuid4().hex
+        owner = owner or uuid4().hex
         keys = [TOKEN_KEY, *(KEY_PREFIX + name for name in ordered)]
         give_up = time.monotonic() + self._wait_seconds
         contended = False

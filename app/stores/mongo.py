@@ -26,12 +26,16 @@ DEFAULT_DATABASE = "orderflow"
 DUPLICATE_KEY = 11000
 
 
-def connect(settings: Settings) -> Database:
+def connect(settings: Settings, *, timeout: float | None = None) -> Database:
     """The database that `MONGODB_URL` names; connects when first used.
 
     Writes are acknowledged by the majority's journal, wherever there is more than one node.
+
+    Args:
+        timeout: seconds to find a server, to connect and to wait for an answer, each; by default
+            that of the settings.
     """
-    timeout_ms = int(settings.mongo_timeout_seconds * 1000)
+    timeout_ms = int((timeout or settings.mongo_timeout_seconds) * 1000)
     client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
         settings.mongodb_url,
         serverSelectionTimeoutMS=timeout_ms,

@@ -60,11 +60,14 @@ def claim_seconds(settings: Settings) -> float:
 
 def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
     """`register` with the given store of idempotency keys."""
-    settings, database = resources.settings, resources.database
+    settings, database = resources.settings, resources.reads
 
     # Both are set once the worker has started, so they are looked up when called.
     async def publish(event: Event) -> None:
         await resources.publish(event)
+
+    async def kafka_answers() -> None:
+        await resources.kafka_answers()
 
     def services_ready() -> Mapping[str, bool]:
         return resources.services_ready()
@@ -99,7 +102,11 @@ def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
     stock_views = StockViews(database)
     payment_views = PaymentViews(repositories.payments(database).get)
     health_views = HealthViews(
-        pings={"mongodb": partial(mongo.ping, database), "redis": partial(_ping, resources)},
+        pings={
+            "mongodb": partial(mongo.ping, database),
+            "redis": partial(_ping, resources),
+            "kafka": kafka_answers,
+        },
         services_ready=services_ready,
     )
     add_routes(

@@ -70,6 +70,16 @@ async def test_a_worker_refuses_a_topic_with_the_wrong_partition_count_and_says_
         worker.kill9()
 
 
+async def test_a_worker_that_comes_back_at_another_port_at_once_is_ready(
+    servers: LocalServers,
+) -> None:
+    worker = start_worker(servers, "worker-1")
+    worker.kill9()
+    with start_worker(servers, "worker-1") as moved:
+        assert moved.port != worker.port
+        assert moved.is_ready()
+
+
 async def test_sigterm_under_load_loses_nothing_and_the_worker_ends_cleanly(
     servers: LocalServers,
 ) -> None:

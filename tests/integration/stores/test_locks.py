@@ -250,3 +250,14 @@ async def test_without_redis_locks_are_refused_within_its_time_limit(
     lease = await eventually(again, 10, "Redis grants locks again")
     assert held.token < lease.token
     await resources.close()
+
+
+async def test_a_holder_that_missed_its_grant_is_granted_the_same_locks_again(
+    redis: Redis,
+) -> None:
+    names = ["missed-1", "missed-2"]
+    first = await locks(redis).acquire(names, owner="me")
+    again = await locks(redis).acquire(names, owner="me")
+    assert again.token > first.token
+    with pytest.raises(LeaseUnavailableError):
+        await locks(redis, wait=0.05).acquire(names, owner="somebody else")

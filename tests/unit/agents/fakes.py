@@ -213,9 +213,11 @@ def resources(
     settings: Settings | None = None,
 ) -> Resources:
     """The resources of a process whose servers are in memory."""
+    database = database or FakeDatabase()
     return Resources(
         settings=settings or Settings(),
-        database=database or FakeDatabase(),  # type: ignore[arg-type]
+        database=database,  # type: ignore[arg-type]
+        reads=database,  # type: ignore[arg-type]
         redis=redis or FakeRedis(),  # type: ignore[arg-type]
         clock=clock or TickingClock(),
     )

@@ -90,6 +90,7 @@ async def world() -> AsyncIterator[World]:
     resources = Resources(
         SETTINGS,
         cast("Any", database),
+        cast("Any", database),
         cast("Any", redis),
         clock=lambda: NOW,
         publish=log.publish,

@@ -90,7 +90,12 @@ async def test_a_worker_is_ready_when_all_that_it_needs_answers(world: World) ->
     assert 200 == response.status
     assert {
         "status": "ok",
-        "checks": {"mongodb": True, "redis": True, "services": {"order": True}},
+        "checks": {
+            "mongodb": True,
+            "redis": True,
+            "kafka": True,
+            "services": {"order": True},
+        },
     } == await response.json()
 
 
