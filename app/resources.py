@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.events import Event
 from app.settings import Settings
@@ -55,8 +56,9 @@ class Resources:
             settings.redis_url,
             socket_timeout=settings.redis_timeout_seconds,
             socket_connect_timeout=settings.redis_timeout_seconds,
-            # Our own loops retry, with a bound and jitter; a second retry inside would hide it.
-            retry=Retry(NoBackoff(), 0),
+            # Once, at once: a pooled connection that a restarted server has closed. All else is
+            # retried by our own loops, with a bound and jitter.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         reads = mongo.connect(settings, timeout=settings.read_timeout_seconds)
         return cls(settings, mongo.connect(settings), reads, redis)

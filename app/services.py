@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import faust
 
-from app import cli, web
+from app import cli, logs, web
 from app.agents.folding import outgoing
 from app.agents.inventory import InventoryService
 from app.agents.order import OrderService
@@ -43,6 +43,22 @@ from app.topics import BY_NAME
 logger = logging.getLogger(__name__)
 
 GROUP_PREFIX = "orders-"
+# While a server is away these say so at every attempt of every lane, request and fetch.
+NOISY = (
+    "aiokafka",
+    "aiokafka.conn",
+    "aiokafka.client",
+    "aiokafka.cluster",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+    "app.streaming.participant",
+    "app.agents.sweeps",
+    "app.web.acceptance",
+    "app.web.accepted",
+    "app.web.health",
+    "app.web.reading",
+)
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
 EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
@@ -261,4 +277,5 @@ def build(conf: Settings) -> ServiceApp:
 @cache
 def main_app() -> ServiceApp:
     """The app of this process, made once."""
+    logs.sparse(*NOISY)
     return build(settings())

@@ -24,12 +24,12 @@ BEGIN = """
 local fingerprint, claim, claim_ms, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local held = redis.call('HMGET', KEYS[1], 'fingerprint', 'answer', 'until')
+local held = redis.call('HMGET', KEYS[1], 'fingerprint', 'answer', 'until', 'claim')
 if held[1] then
   if held[1] ~= fingerprint then return {'mismatch'} end
   if held[2] then return {'replay', held[2]} end
   local left = tonumber(held[3] or '0') - now
-  if left > 0 then return {'in-flight', tostring(left)} end
+  if left > 0 and held[4] ~= claim then return {'in-flight', tostring(left)} end
 end
 redis.call('HSET', KEYS[1], 'fingerprint', fingerprint, 'claim', claim,
            'until', string.format('%.0f', now + claim_ms))

@@ -8,9 +8,10 @@ chunk, so Faust's cost per message is paid once a chunk. Topics not consumed thr
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
@@ -19,6 +20,8 @@ from app.streaming.tracker import CommitTracker, Ticket
 
 CHUNK_MAX_RECORDS = 500
 DRAIN_TIMEOUT_SECONDS = 15.0
+# The callbacks of a rebalance take some milliseconds.
+SEEK_RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,19 @@ class Consumer(driver.Consumer):
             message.value = Chunk(tp.topic, tp.partition, tuple(records), ticket, self.tracker)
             message.key = None
         return message
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Go back to what is committed, of the partitions that are ours when the answer comes.
+
+        A rebalance can change the assignment between question and answer; then it is asked again.
+        """
+        while True:
+            try:
+                return cast("Mapping[Any, int]", await super().seek_to_committed())
+            except IllegalStateError:
+                if self.should_stop:
+                    return {}
+                await asyncio.sleep(SEEK_RETRY_SECONDS)
 
     def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
         plain = [tp for tp in tps if not self._chunked(tp.topic)]

@@ -36,7 +36,8 @@ def application_options(settings: Settings) -> Mapping[str, Any]:
         "middlewares": [answered],
         "client_max_size": settings.body_max_bytes,
         # Who has left need not be waited for; what must not stop half-way is shielded.
-        "handler_args": {"handler_cancellation": True},
+        # Bodies are not inflated: a small one could be made of a gigabyte.
+        "handler_args": {"handler_cancellation": True, "auto_decompress": False},
     }
 
 

@@ -82,6 +82,7 @@ class Acceptor:
     clock: Callable[[], datetime]
     publish_seconds: float
     database: Pause = field(default_factory=Pause)
+    log: Pause = field(default_factory=lambda: Pause(RETRY_PUBLISH_SECONDS))
 
     async def accept(self, order: PlaceOrder, key: str | None, traceparent: str) -> Acceptance:
         """Accept `order`; the same user, key and body get the same answer.
@@ -91,7 +92,7 @@ class Acceptor:
                 event could not be published.
         """
         if key is None:
-            return await self._publish(order, str(uuid4()), None, traceparent)
+            return await self._publish(order, str(uuid4()), None, traceparent, keyed=False)
         order_id = derived_id(order.user_id, key)
         fingerprint = order.fingerprint()
         claim: Fresh | None = None
@@ -114,24 +115,37 @@ class Acceptor:
             event = Event.first(before.placed, source=SOURCE, at=before.history[0].at)
             await self.remember(event, claim=claim, answer=body)
             return Acceptance(order_id, body, replayed=True)
-        return await self._publish(order, order_id, claim, traceparent)
+        return await self._publish(order, order_id, claim, traceparent, keyed=True)
 
     async def _publish(
-        self, order: PlaceOrder, order_id: str, claim: Fresh | None, traceparent: str
+        self,
+        order: PlaceOrder,
+        order_id: str,
+        claim: Fresh | None,
+        traceparent: str,
+        *,
+        keyed: bool,
     ) -> Acceptance:
+        if not self.log.asked_now():
+            await self._abandon(claim, forget=True)
+            raise unavailable(
+                "Orders can't be accepted now; nothing was done with this one. Send it again.",
+                retry_after=RETRY_PUBLISH_SECONDS,
+            )
         now = self.clock()
         placed = order.placed(order_id, now)
         event = Event.first(placed, source=SOURCE, at=timestamp(now), traceparent=traceparent)
         try:
             async with asyncio.timeout(self.publish_seconds):
                 await self.publish(event)
-        except Exception as error:  # whatever it is, the client may only hear that it failed
-            logger.warning("order %s was not published: %r", order_id, error)
+        except Exception as error:  # whatever it is, it may have arrived all the same
+            self.log.in_trouble()
+            logger.warning("order %s: the log did not confirm it: %r", order_id, error)
             await self._abandon(claim)
             raise unavailable(
-                "The order could not be accepted now; send it again, with the same "
-                "Idempotency-Key if it has one.",
+                f"It is not known whether the order was accepted. {_advice(order_id, keyed=keyed)}",
                 retry_after=RETRY_PUBLISH_SECONDS,
+                orderId=order_id,
             ) from error
         body = answers.encoded(acceptance(placed))
         await self.remember(event, claim=claim, answer=body)
@@ -162,6 +176,12 @@ class Acceptor:
             self.database.in_trouble()
             logger.warning("accepting without asking for order %s: %r", order_id, error)
             return None
+
+
+def _advice(order_id: str, *, keyed: bool) -> str:
+    if keyed:
+        return "Send it again with the same Idempotency-Key: it is the same order then."
+    return f"Look at order {order_id} before you send it again, or send it with an Idempotency-Key."
 
 
 def derived_id(user: str, key: str) -> str:

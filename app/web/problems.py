@@ -86,12 +86,13 @@ def invalid(errors: Sequence[Mapping[str, str]], *, kind: str = "invalid-fields"
     )
 
 
-def unavailable(detail: str, *, retry_after: float = 1.0) -> ProblemError:
+def unavailable(detail: str, *, retry_after: float = 1.0, **members: Any) -> ProblemError:
     """503 that says when to come back."""
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         detail,
         headers={"Retry-After": str(max(1, math.ceil(retry_after)))},
+        **members,
     )
 
 

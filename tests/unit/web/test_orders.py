@@ -3,12 +3,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiohttp import ClientResponse
 
 from app.codec import decode, encode
 from app.domain.order import HistoryEntry, Order
 from app.events import OrderPlaced
 from app.stores.repositories import ORDERS
 from app.topics import ORDER
+from tests.kafka import eventually
 from tests.unit.web.conftest import BODY, TOTAL, World
 from tests.unit.web.fakes import until
 
@@ -61,15 +63,43 @@ async def test_a_failed_publish_is_never_an_acceptance(world: World) -> None:
     assert "application/problem+json" == response.content_type
 
 
+async def accepted_in_the_end(world: World, **headers: str) -> ClientResponse:
+    """The answer once the pause after a failed publish is over."""
+
+    async def posted() -> ClientResponse | None:
+        response = await world.post(**headers)
+        return None if response.status == 503 else response
+
+    response: ClientResponse = await eventually(posted, 5, "a post is accepted")
+    return response
+
+
 async def test_a_publish_that_hangs_is_given_up(world: World) -> None:
     world.log.open.clear()
 
     response = await world.post(Idempotency_Key="k1")
     world.log.open.set()
-    again = await world.post(Idempotency_Key="k1")
+    again = await accepted_in_the_end(world, Idempotency_Key="k1")
 
     assert 503 == response.status
-    assert 202 == again.status
+    problem = await response.json()
+    assert "not known whether" in problem["detail"]
+    assert problem["orderId"] == (await again.json())["orderId"]
+
+
+async def test_after_a_failed_publish_others_are_refused_at_once_and_nothing_is_sent(
+    world: World,
+) -> None:
+    world.log.down = True
+    await world.post()
+    world.log.down = False
+
+    response = await world.post()
+
+    assert 503 == response.status
+    assert "nothing was done" in (await response.json())["detail"]
+    assert [] == world.log.events
+    await accepted_in_the_end(world)
 
 
 async def test_the_same_key_and_body_get_the_same_answer(world: World) -> None:
@@ -119,7 +149,7 @@ async def test_after_a_failed_publish_only_the_same_body_may_use_the_key(world: 
     world.log.down = False
 
     other = await world.post({**BODY, "country": "Spain"}, Idempotency_Key="k1")
-    same = await world.post(Idempotency_Key="k1")
+    same = await accepted_in_the_end(world, Idempotency_Key="k1")
 
     assert (422, 202) == (other.status, same.status)
 
