@@ -67,6 +67,8 @@ EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
 START_TIMEOUT_SECONDS = 30.0
 # Longer than the drain time-out; without a broker, the last commit would wait for ever.
 STOP_TIMEOUT_SECONDS = 25.0
+# What Kafka's brokers take by default (`message.max.bytes`).
+PRODUCER_MAX_BYTES = 1_048_588
 # Chunks that wait between Faust and a service's lanes: enough that no lane runs dry while the next
 # fetch is under way.
 STREAM_BUFFER_CHUNKS = 16
@@ -181,11 +183,7 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
-        # With the port: Faust's assignor gives a known member its earlier web address back, and
-        # fails on a member that has moved.
-        consumer_group_instance_id=(
-            f"{conf.worker_name}-{conf.worker_port}-{name}" if conf.static_membership else None
-        ),
+        consumer_group_instance_id=conf.instance_id(name),
         broker_client_id=f"{conf.worker_name}-{name}",
         broker_max_poll_records=conf.poll_max_records,
         broker_commit_interval=conf.commit_interval_seconds,
@@ -194,6 +192,7 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         broker_rebalance_timeout=conf.rebalance_timeout_seconds,
         broker_request_timeout=conf.rebalance_timeout_seconds + REQUEST_TIMEOUT_MARGIN_SECONDS,
         producer_request_timeout=conf.produce_timeout_seconds,
+        producer_max_request_size=PRODUCER_MAX_BYTES,
         stream_buffer_maxsize=STREAM_BUFFER_CHUNKS,
         stream_wait_empty=True,
         stream_recovery_delay=0.0,

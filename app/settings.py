@@ -4,15 +4,30 @@ Every limit has a unit in its name and a reason beside it. Each field is read fr
 variable of the same name in capitals: `PAYMENT_FAILURE_RATE=0.1` sets `payment_failure_rate`.
 """
 
+import os
+import re
+import socket
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Rate = float
+# Exit status: nothing is wrong that another try would mend.
+MISCONFIGURED = 2
+# Settings whose values belong in no message or log.
+SECRETIVE = re.compile(r"url|secret|password|token|key|credential", re.IGNORECASE)
+GIVEN_CHARACTERS = 60
 SERVICE_NAMES = ("order", "inventory", "payment")
+
+
+def default_name() -> str:
+    """A name that no other process has."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{socket.gethostname()[:40]}-{os.getpid()}")
 
 
 class Settings(BaseSettings):
@@ -22,7 +37,7 @@ class Settings(BaseSettings):
 
     # Which part of the system this process runs
     services: str = Field(default="all", description="`all`, or a comma-separated list of services")
-    worker_name: str = Field(default="worker-1", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
+    worker_name: str = Field(default_factory=default_name, pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     worker_port: int = Field(default=6066, ge=1, le=65535)
     worker_bind: str = "127.0.0.1"
     data_dir: Path = Path(".local/data/worker")
@@ -47,8 +62,8 @@ class Settings(BaseSettings):
     # time-out, else the group would go on without this member.
     drain_timeout_seconds: float = Field(default=15.0, gt=0)
     commit_interval_seconds: float = Field(default=0.5, gt=0)
-    # A named member that comes back within the session time-out gets its partitions back at
-    # once, without a rebalance.
+    # A member with a `WORKER_NAME` of its own that comes back within the session time-out gets its
+    # partitions back at once, without a rebalance.
     static_membership: bool = True
 
     # Chunks: at most so many records of one partition in one; a batch joins what is waiting.
@@ -110,6 +125,17 @@ class Settings(BaseSettings):
         self.service_names()
         return self
 
+    def instance_id(self, service: str) -> str | None:
+        """The group instance id of a service's member; None for one that is not named, since two
+        of a name would take each other's place for ever.
+
+        The port belongs to it: Faust's assignor gives a known member its earlier web address back,
+        and fails on a member that has moved.
+        """
+        if not self.static_membership or "worker_name" not in self.model_fields_set:
+            return None
+        return f"{self.worker_name}-{self.worker_port}-{service}"
+
     def service_names(self) -> tuple[str, ...]:
         """The services this process runs, in the order of `SERVICE_NAMES`.
 
@@ -130,5 +156,28 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """This process's settings, read once."""
-    return Settings()
+    """This process's settings, read once.
+
+    Raises:
+        SystemExit: with status 2, after a line on standard error for each setting that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        sys.stderr.write("".join(f"error: {_fault(one)}\n" for one in error.errors()))
+        raise SystemExit(MISCONFIGURED) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Words for one of pydantic's faults, without what a URL or a secret holds."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    for start in ("Input should", "String should", "URL should"):
+        message = message.replace(start, "must")
+    message = message.split(", unable to parse")[0]
+    given = str(error["input"])
+    if SECRETIVE.search(name) or "://" in given:
+        return f"{name.upper()}: {message}"
+    return f"{name.upper()}: {message} (got {given[:GIVEN_CHARACTERS]!r})"

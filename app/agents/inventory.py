@@ -6,17 +6,18 @@ Stores: stock, one document a product; reservations, one an order.
 Compensates: InventoryReleased when a later step failed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
 from app.agents.folding import Folding, order_ids, outgoing
 from app.domain import inventory as domain
 from app.domain.simulation import fails
-from app.events import Event, timestamp
+from app.events import Event, OrderData, timestamp
 from app.resources import Resources
 from app.saga import Saga
 from app.stores import repositories
-from app.stores.locks import FencedLocks
+from app.stores.errors import ConflictError
+from app.stores.locks import FencedLocks, Lease
 from app.stores.stock import StockStore
 from app.streaming import OutRecord
 from app.topics import BY_EVENT
@@ -46,6 +47,11 @@ class InventoryService:
             wait_seconds=settings.lock_wait_seconds,
             on_contention=on_contention,
         )
+        self._heard = (
+            saga.trigger(domain.STEP),
+            *saga.undo_triggers(domain.STEP),
+            saga.completes,
+        )
         self._highest_fence = 0
         # Batches of this service come one after the other, so a lock that is still held in this
         # name is from a request whose answer was lost.
@@ -54,12 +60,7 @@ class InventoryService:
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics of the events it acts on."""
-        heard = (
-            self._saga.trigger(domain.STEP),
-            *self._saga.undo_triggers(domain.STEP),
-            self._saga.completes,
-        )
-        return tuple(dict.fromkeys(BY_EVENT[event].name for event in heard))
+        return tuple(dict.fromkeys(BY_EVENT[event].name for event in self._heard))
 
     async def handle(self, events: Sequence[Event]) -> list[OutRecord]:
         """One lock round, one read and one write of the shelf for all the orders of a batch.
@@ -67,16 +68,9 @@ class InventoryService:
         Stock is written before the reservations: after a crash between the two, deciding again
         finds the holds that are there already, and completes them or gives them back.
         """
-        now = timestamp(self._clock())
-        folding: Folding[domain.Reservation] = Folding(
-            await self._reservations.load(order_ids(events))
-        )
-        products = self._products(folding, events)
+        products = await self._products(events)
         if not products:
-            self._decide(folding, {}, events, now)
-            await self._reservations.save(folding.changes())
-            return outgoing(folding.emitted)
-
+            return await self._process(events, {}, None)
         lease = await self._locks.acquire(
             [LOCK_PREFIX + product for product in products],
             floor=self._highest_fence,
@@ -86,26 +80,50 @@ class InventoryService:
             shelf = await self._stock.load(products)
             fences = (stock.fence for stock in shelf.values())
             self._highest_fence = max(self._highest_fence, lease.token, *fences)
-            touched = self._decide(folding, shelf, events, now)
-            lease.require(self._settings.mongo_timeout_seconds)
-            await self._stock.save(shelf, touched, lease.token)
-            await self._reservations.save(folding.changes())
+            return await self._process(events, shelf, lease, frozenset(products))
         finally:
             await self._locks.release(lease)
+
+    async def _process(
+        self,
+        events: Sequence[Event],
+        shelf: Mapping[str, domain.Stock],
+        lease: Lease | None,
+        locked: frozenset[str] = frozenset(),
+    ) -> list[OutRecord]:
+        """Decide and write. The reservations are read after the shelf: whoever changed them before
+        had written the shelf first, and is seen; whoever does later finds a fence that moved on."""
+        now = timestamp(self._clock())
+        folding: Folding[domain.Reservation] = Folding(
+            await self._reservations.load(order_ids(events))
+        )
+        needed: set[str] = set()
+        needed.update(*(domain.products(folding.state(e), e, self._saga) for e in events))
+        if not needed <= locked:
+            raise ConflictError("a reservation changed while its products were being locked")
+        touched = self._decide(folding, shelf, events, now)
+        if lease is not None:
+            lease.require(self._settings.mongo_timeout_seconds)
+            await self._stock.save(shelf, touched, lease.token)
+        await self._reservations.save(folding.changes())
         return outgoing(folding.emitted)
 
-    def _products(self, folding: Folding[domain.Reservation], events: Sequence[Event]) -> set[str]:
-        """The products of the batch, a later event's being those of the reservation that an
-        earlier one of the same batch will make."""
-        found: set[str] = set()
-        for event in events:
-            found |= domain.products(folding.state(event), event, self._saga)
+    async def _products(self, events: Sequence[Event]) -> set[str]:
+        """The products to lock: those that the events name, and for events that name none those of
+        the orders' reservations."""
+        heard = [event for event in events if event.type in self._heard]
+        named = [event.data for event in heard if isinstance(event.data, OrderData)]
+        found = {item.product_id for order in named for item in order.items}
+        unnamed = [event for event in heard if not isinstance(event.data, OrderData)]
+        for entry in (await self._reservations.load(order_ids(unnamed))).values():
+            if entry.state is not None:
+                found.update(entry.state.items)
         return found
 
     def _decide(
         self,
         folding: Folding[domain.Reservation],
-        shelf: dict[str, domain.Stock],
+        shelf: Mapping[str, domain.Stock],
         events: Sequence[Event],
         now: str,
     ) -> dict[str, domain.Stock]:

@@ -1,20 +1,25 @@
 """What our commands have in common: their own loop, no worker, errors of one line."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, NoReturn
 
 from faust.cli.base import AppCommand
+from pymongo.uri_parser import parse_uri
 from rich.console import Console
 
 from app.cli.console import UNREACHABLE, CommandError
 from app.settings import Settings
 from app.stores import mongo
 from app.stores.errors import TransientStoreError
+from app.topic_admin import BrokerUnreachableError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+# A server that listens accepts in milliseconds; the driver looks twice a second.
+REFUSED_SECONDS = 1.0
 
 
 class OrderflowCommand(AppCommand):
@@ -40,10 +45,10 @@ class OrderflowCommand(AppCommand):
         try:
             return int(await self.run(*args, **kwargs) or 0)
         except CommandError as error:
-            self._complain(str(error))
+            self._complain(explained(error))
             return error.status
         except (TransientStoreError, mongo.PyMongoError) as error:
-            self._complain(_brief(error))
+            self._complain(explained(error))
             return UNREACHABLE
         finally:
             await self.on_stop()
@@ -69,12 +74,52 @@ class OrderflowCommand(AppCommand):
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[mongo.Database]:
-    """The database, for the time of one command."""
-    database = mongo.connect(settings)
+    """The database, for the time of one command.
+
+    Where nothing listens, a command hears of it at once; the driver would go on trying. One that
+    does not need the database after all is not disturbed.
+    """
+    refused = await _refused(settings.mongodb_url)
+    database = mongo.connect(settings, timeout=REFUSED_SECONDS if refused else None)
     try:
         yield database
     finally:
         database.client.close()
+
+
+def explained(error: Exception) -> str:
+    """The error's words, with what to look at where a server is not to be had."""
+    if not isinstance(error, CommandError):
+        variable, words = "MONGODB_URL", _brief(error)
+    elif isinstance(error.__cause__, BrokerUnreachableError):
+        variable, words = "KAFKA_BOOTSTRAP_SERVERS", str(error)
+    else:
+        return str(error)
+    return f"{words} ({variable}; is the system up? make status)"
+
+
+async def _refused(url: str) -> bool:
+    """Whether every server that the URL names refuses connections."""
+    if url.startswith("mongodb+srv"):
+        return False  # to find out who they are may take longer
+    try:
+        servers = parse_uri(url)["nodelist"]
+    except (mongo.PyMongoError, ValueError):
+        return False  # the driver says it better
+    return all(await asyncio.gather(*(_refuses(host, port) for host, port in servers)))
+
+
+async def _refuses(host: str, port: int | None) -> bool:
+    try:
+        async with asyncio.timeout(REFUSED_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return False
+    except OSError as error:
+        # Where a name has several addresses, the error of all has no number but names each.
+        return error.errno == errno.ECONNREFUSED or "refused" in str(error)
+    writer.close()
+    return False
 
 
 def _brief(error: Exception) -> str:

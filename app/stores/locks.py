@@ -32,15 +32,16 @@ ACQUIRE = """
 local owner, lease_ms, floor = ARGV[1], ARGV[2], tonumber(ARGV[3])
 for i = 2, #KEYS do
   local holder = redis.call('GET', KEYS[i])
-  if holder and holder ~= owner then return {0, i - 1} end
+  if holder and string.sub(holder, 1, #owner + 1) ~= owner .. ':' then return {0, i - 1} end
 end
 local now = redis.call('TIME')
 local token = tonumber(now[1]) * 1000000 + tonumber(now[2])
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 token = math.max(token, last + 1, floor + 1)
-redis.call('SET', KEYS[1], string.format('%.0f', token))
-for i = 2, #KEYS do redis.call('SET', KEYS[i], owner, 'PX', lease_ms) end
-return {1, string.format('%.0f', token)}
+token = string.format('%.0f', token)
+redis.call('SET', KEYS[1], token)
+for i = 2, #KEYS do redis.call('SET', KEYS[i], owner .. ':' .. token, 'PX', lease_ms) end
+return {1, token}
 """
 
 RELEASE = """
@@ -133,6 +134,8 @@ class FencedLocks:
     async def release(self, lease: Lease) -> None:
         """Give the locks back. One that can't be given back runs out by itself."""
         try:
-            await self._release(keys=[KEY_PREFIX + n for n in lease.names], args=[lease.owner])
+            await self._release(
+                keys=[KEY_PREFIX + n for n in lease.names], args=[f"{lease.owner}:{lease.token}"]
+            )
         except (RedisError, OSError, TimeoutError):
             return

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from bson.errors import InvalidDocument
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from app.settings import Settings
@@ -24,6 +25,10 @@ Database = AsyncIOMotorDatabase[Document]
 
 DEFAULT_DATABASE = "orderflow"
 DUPLICATE_KEY = 11000
+# Server errors that say that a document or an update can't be: BadValue, FailedToParse,
+# TypeMismatch, DollarPrefixedFieldName, DocumentValidationFailure, BSONObjectTooLarge and the older
+# codes of too large objects and unstorable values.
+OF_THE_DATA = frozenset({2, 9, 14, 52, 121, 10334, 17280, 17419})
 
 
 def connect(settings: Settings, *, timeout: float | None = None) -> Database:
@@ -52,23 +57,33 @@ def connect(settings: Settings, *, timeout: float | None = None) -> Database:
 
 @contextmanager
 def translated() -> Any:
-    """Turns the driver's faults into the stores' own: a duplicate key is a conflict, lost servers
-    and writes that the majority did not acknowledge pass.
+    """Turns the driver's faults into the stores' own.
+
+    A duplicate key is a conflict. What the server refuses for the data itself is raised as it is:
+    trying again will not help. Everything else is the server's trouble, of whatever kind, and
+    passes.
 
     Raises:
         ConflictError: a document was written by somebody else meanwhile.
-        TransientStoreError: the server could not be reached or did not answer in time.
+        TransientStoreError: the server was not reached, did not answer, or refused for now.
     """
     try:
         yield
     except BulkWriteError as error:
         errors = (error.details or {}).get("writeErrors", [])
-        if not errors:
-            raise TransientStoreError(f"MongoDB acknowledged no write: {error.details}") from error
-        if all(e.get("code") == DUPLICATE_KEY for e in errors):
+        codes = {e.get("code") for e in errors}
+        if codes & OF_THE_DATA:
+            raise
+        if codes == {DUPLICATE_KEY}:
             raise ConflictError(f"{len(errors)} documents exist already") from error
+        raise TransientStoreError(f"MongoDB: not all was written: {codes or error}") from error
+    except OperationFailure as error:
+        if error.code in OF_THE_DATA:
+            raise
+        raise TransientStoreError(f"MongoDB: {error}") from error
+    except (InvalidDocument, DocumentTooLarge, OverflowError):
         raise
-    except (ConnectionFailure, ExecutionTimeout) as error:
+    except PyMongoError as error:
         raise TransientStoreError(f"MongoDB: {error}") from error
 
 

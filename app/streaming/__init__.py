@@ -15,7 +15,10 @@ chunk before it was finished by the code that processed it.
 
 | module          | holds |
 | tracker.py      | which chunks are in flight, and how far each partition may be committed |
+| chunk.py        | chunks, and how fetched records are split into them |
 | transport.py    | the Faust transport that yields chunks and commits by the tracker |
+| fetching.py     | steps over records that the Kafka client itself can't read |
+| buffer.py       | Faust's buffer of changelog records, that can be drained for sure |
 | participant.py  | the loop: join waiting chunks to a batch, handle, publish, finish |
 | publisher.py    | sends records and waits until every one was delivered |
 | retry.py        | exponential backoff with full jitter |
@@ -24,12 +27,13 @@ chunk before it was finished by the code that processed it.
 Nothing here knows anything of the app that uses it.
 """
 
+from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import DeadLetter
 from app.streaming.participant import Limits, Observer, Participant, lane_of_partition
-from app.streaming.publisher import OutRecord, Publisher, PublishError
+from app.streaming.publisher import OutRecord, Publisher, PublishError, UnsendableError
 from app.streaming.retry import Backoff
 from app.streaming.tracker import CommitTracker, Ticket
-from app.streaming.transport import Chunk, chunks, install
+from app.streaming.transport import chunks, install
 
 __all__ = [
     "Backoff",
@@ -43,6 +47,7 @@ __all__ = [
     "PublishError",
     "Publisher",
     "Ticket",
+    "UnsendableError",
     "chunks",
     "install",
     "lane_of_partition",

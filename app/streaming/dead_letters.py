@@ -43,13 +43,26 @@ class DeadLetter:
             "offset": str(origin.offset),
             "timestamp": str(origin.timestamp),
         }
+        value = origin.value
+        if value is None and origin.key is None:
+            # A record needs one of the two to be sent.
+            value, about["null-value"] = b"", "1"
         return OutRecord(
             topic=origin.topic + SUFFIX,
             key=origin.key,
-            value=origin.value,
-            headers=[
-                *origin.headers,
-                *((HEADER_PREFIX + name, text.encode()) for name, text in about.items()),
-            ],
+            value=value,
+            headers=[*origin.headers, *_headers(about)],
             partition=origin.partition,
         )
+
+    def without_content(self) -> OutRecord:
+        """The record for the dead-letter topic where the whole can't be sent: it says where the
+        original lies."""
+        full = self.out()
+        about = [header for header in full.headers if header[0].startswith(HEADER_PREFIX)]
+        about += _headers({"truncated": "1"})
+        return OutRecord(full.topic, None, b"", about, full.partition)
+
+
+def _headers(about: dict[str, str]) -> list[tuple[str, bytes]]:
+    return [(HEADER_PREFIX + name, text.encode()) for name, text in about.items()]

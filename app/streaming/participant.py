@@ -10,7 +10,9 @@ A batch is finished only when its effects are durable and what it emits is ackno
   again after a wait, as often as it takes, and nothing is dropped;
 - a record that can't be decoded goes to the dead letters at once;
 - any other failure is retried a bounded number of times, then the batch is halved again and again
-  until the record that fails is alone, and goes to the dead letters.
+  until the record that fails is alone, and goes to the dead letters;
+- a batch that meets transient faults only is halved as well, in case it is too much at once; each
+  part is then handled as often as it takes.
 
 Handling must therefore give the same result when it is done again.
 """
@@ -22,10 +24,10 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import DeadLetter
-from app.streaming.publisher import OutRecord, PublishError
+from app.streaming.publisher import OutRecord, PublishError, UnsendableError
 from app.streaming.retry import Backoff
-from app.streaming.transport import Chunk
 
 E = TypeVar("E")
 logger = logging.getLogger(__name__)
@@ -46,14 +48,20 @@ class Limits:
 
     Attributes:
         batch_records: a batch takes no further chunk once it holds so many records.
-        waiting_records: chunks are taken from Faust while fewer records wait in a lane.
+        batch_bytes: or so many bytes of values.
+        waiting_records: chunks are taken from Faust while fewer records wait in a lane,
+        waiting_bytes: and fewer bytes of values.
         attempts: tries at a batch that fails for no transient reason, before it is halved.
+        transient_attempts: tries at a batch that meets transient faults, before it is halved.
         attempt_seconds: one try at a batch; longer is a transient fault.
     """
 
     batch_records: int = 1000
+    batch_bytes: int = 2_000_000
     waiting_records: int = 3000
+    waiting_bytes: int = 8_000_000
     attempts: int = 3
+    transient_attempts: int = 4
     attempt_seconds: float = 90.0
 
 
@@ -74,6 +82,7 @@ class _RevokedError(Exception):
 class _Lane:
     waiting: deque[Chunk] = field(default_factory=deque)
     records: int = 0
+    size: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     taken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -143,11 +152,13 @@ class Participant(Generic[E]):
                     worker.cancel()
 
     async def _put(self, lane: _Lane, chunk: Chunk) -> None:
-        while lane.records >= self._limits.waiting_records:
+        limits = self._limits
+        while lane.records >= limits.waiting_records or lane.size >= limits.waiting_bytes:
             lane.taken.clear()
             await lane.taken.wait()
         lane.waiting.append(chunk)
         lane.records += len(chunk.records)
+        lane.size += chunk.size
         lane.arrived.set()
 
     async def _work(self, lane: _Lane) -> None:
@@ -170,13 +181,16 @@ class Participant(Generic[E]):
     def _take(self, lane: _Lane) -> list[Chunk]:
         """All that waits, up to a batch, without what is no longer ours."""
         batch: list[Chunk] = []
-        size = 0
-        while lane.waiting and size < self._limits.batch_records:
+        records = size = 0
+        limits = self._limits
+        while lane.waiting and records < limits.batch_records and size < limits.batch_bytes:
             chunk = lane.waiting.popleft()
             lane.records -= len(chunk.records)
+            lane.size -= chunk.size
             if chunk.claim():
                 batch.append(chunk)
-                size += len(chunk.records)
+                records += len(chunk.records)
+                size += chunk.size
         if not lane.waiting:
             lane.arrived.clear()
         lane.taken.set()
@@ -205,14 +219,16 @@ class Participant(Generic[E]):
         """Handle and publish; returns how many records were published."""
         if not events:
             return 0
-        failures = 0
+        failures = faults = 0
         for wait in self._backoff.waits():
             try:
                 async with asyncio.timeout(self._limits.attempt_seconds):
                     out = await self._handle([event for _, event in events])
+                self._require_held(batch)
                 await self._publish(out)
                 return len(out)
             except self._transient as error:
+                faults += 1
                 self._observer.on_retry(error)
                 logger.warning(
                     "%s: %d records held: %s: %s",
@@ -221,13 +237,22 @@ class Participant(Generic[E]):
                     type(error).__name__,
                     error,
                 )
+            except _RevokedError:
+                raise
             except Exception as error:
                 failures += 1
                 logger.exception("%s: handling %d records failed", self.name, len(events))
                 if failures >= self._limits.attempts:
                     return await self._isolate(batch, events, error)
             await self._hold(batch, wait)
+            if faults >= self._limits.transient_attempts and len(events) > 1:
+                return await self._halve(batch, events)
         raise AssertionError("the waits between attempts have no end")
+
+    async def _halve(self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]]) -> int:
+        half = len(events) // 2
+        first = await self._attempt(batch, events[:half])
+        return first + await self._attempt(batch, events[half:])
 
     async def _isolate(
         self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]], error: Exception
@@ -236,23 +261,14 @@ class Participant(Generic[E]):
             detail = f"{type(error).__name__}: {error}"
             await self._bury(batch, [DeadLetter(events[0][0], "unprocessable", detail, self.name)])
             return 0
-        half = len(events) // 2
-        first = await self._attempt(batch, events[:half])
-        return first + await self._attempt(batch, events[half:])
+        return await self._halve(batch, events)
 
     async def _bury(self, batch: Sequence[Chunk], letters: Sequence[DeadLetter]) -> None:
         """Send dead letters, as often as it takes: a record is never dropped."""
         if not letters:
             return
-        for wait in self._backoff.waits():
-            try:
-                await self._publish([letter.out() for letter in letters])
-                break
-            except self._transient as error:
-                self._observer.on_retry(error)
-                logger.warning("%s: dead letters held: %s", self.name, error)
-            await self._hold(batch, wait)
         for letter in letters:
+            await self._bury_one(batch, letter)
             logger.error(
                 "%s: dead letter: %s: %s",
                 self.name,
@@ -261,10 +277,31 @@ class Participant(Generic[E]):
             )
             self._observer.on_dead_letter(letter)
 
+    async def _bury_one(self, batch: Sequence[Chunk], letter: DeadLetter) -> None:
+        record = letter.out()
+        for wait in self._backoff.waits():
+            try:
+                return await self._publish([record])
+            except UnsendableError:
+                record = letter.without_content()
+            except self._transient as error:
+                self._observer.on_retry(error)
+                logger.warning("%s: a dead letter is held: %s", self.name, error)
+            await self._hold(batch, wait)
+        return None
+
     async def _hold(self, batch: Sequence[Chunk], wait: float) -> None:
         """Wait before the next attempt, unless the partitions are being taken away."""
+        self._require_held(batch)
         if batch[0].tracker.closed:
             raise _RevokedError
         await asyncio.sleep(wait)
+        self._require_held(batch)
         if batch[0].tracker.closed:
+            raise _RevokedError
+
+    def _require_held(self, batch: Sequence[Chunk]) -> None:
+        """A batch of which nothing is ours any more must not be gone on with: whoever has its
+        partitions now is doing it."""
+        if not any(chunk.held for chunk in batch):
             raise _RevokedError

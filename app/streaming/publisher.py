@@ -5,16 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from faust.exceptions import FaustError
 
 # Above the producer's own retries of a request, below the time work in flight may take when
 # partitions are taken away.
 SEND_TIMEOUT_SECONDS = 10.0
+UNSENDABLE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class PublishError(Exception):
     """A record was not acknowledged; it may have been delivered all the same."""
+
+
+class UnsendableError(Exception):
+    """A record can't be sent for what it is: sending it again will not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Publisher:
 
         Raises:
             PublishError: at least one was not acknowledged in time. Send all of them again.
+            UnsendableError: at least one is too large.
         """
         if not records:
             return
@@ -64,4 +70,6 @@ class Publisher:
                 ]
                 await asyncio.gather(*deliveries)
         except (KafkaError, FaustError, TimeoutError, OSError) as error:
+            if isinstance(error.__cause__ or error, UNSENDABLE):
+                raise UnsendableError(f"{len(records)} records: {error!r}") from error
             raise PublishError(f"{len(records)} records: {error!r}") from error

@@ -6,68 +6,23 @@ chunk, so Faust's cost per message is paid once a chunk. Topics not consumed thr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
 from app.streaming.buffer import DrainingBuffer
-from app.streaming.tracker import CommitTracker, Ticket
+from app.streaming.chunk import Chunk, ChunkSchema, split
+from app.streaming.fetching import ConsumerThread
+from app.streaming.tracker import CommitTracker
 
 CHUNK_MAX_RECORDS = 500
+CHUNK_MAX_BYTES = 1_000_000
 DRAIN_TIMEOUT_SECONDS = 15.0
 # The callbacks of a rebalance take some milliseconds.
 SEEK_RETRY_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Records of one partition, in order, that are finished together.
-
-    Attributes:
-        records: aiokafka `ConsumerRecord`s, at least one.
-    """
-
-    topic: str
-    partition: int
-    records: Sequence[Any]
-    ticket: Ticket[Any]
-    tracker: CommitTracker[Any]
-
-    def claim(self) -> bool:
-        """Begin work; False if the chunk must be dropped, because it is no longer ours."""
-        return self.tracker.claim(self.ticket)
-
-    def finish(self) -> bool:
-        """Let the chunk be committed; False if its partition was taken away meanwhile."""
-        return self.tracker.finish(self.ticket)
-
-    def abandon(self) -> None:
-        """Give the chunk up unfinished: its offsets are never committed by this process."""
-        self.tracker.abandon(self.ticket)
-
-
-class ChunkSchema(faust.Schema):
-    """Passes chunks through; records are decoded by whoever processes them."""
-
-    def compile(
-        self,
-        app: Any,
-        *,
-        on_key_decode_error: Any,
-        on_value_decode_error: Any,
-        default_propagate: bool = False,
-    ) -> Any:
-        """The function that makes a message an event."""
-
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
-            return app.conf.Event(app, None, message.value, {}, message)
-
-        return decode
 
 
 class Consumer(driver.Consumer):
@@ -76,6 +31,9 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tracker: CommitTracker[Any] = CommitTracker()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _chunked(self, topic: str) -> bool:
         return topic in self.transport.chunked_topics
@@ -87,19 +45,31 @@ class Consumer(driver.Consumer):
         if records is None or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            await self._go_back()
             return
-        most = self.transport.chunk_max_records
         for tp, fetched in records.items():
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            step = most if self._chunked(tp.topic) else 1
-            for start in range(0, len(fetched), step):
+            for part in self._parts(tp, fetched):
                 # What was fetched for an assignment that is over must not enter the next one.
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                yield tp, self._message(tp, fetched[start : start + step])
+                yield tp, self._message(tp, part)
+
+    async def _go_back(self) -> None:
+        """What was fetched while the flow was stopped is fetched again."""
+        try:
+            await self.perform_seek()
+        except (KafkaError, AssertionError) as error:
+            # The assignment went away meanwhile; the next one brings its own positions.
+            self.log.warning("could not go back to the committed offsets: %r", error)
+
+    def _parts(self, tp: Any, fetched: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        if self._chunked(tp.topic):
+            transport = self.transport
+            return split(fetched, transport.chunk_max_records, transport.chunk_max_bytes)
+        return ((record,) for record in fetched)
 
     def _message(self, tp: Any, records: Sequence[Any]) -> Any:
         message = self._to_message(tp, records[-1])
@@ -151,10 +121,14 @@ class Consumer(driver.Consumer):
                 "work in flight did not end within %s s; it will be done again",
                 self.transport.drain_timeout,
             )
-        # A commit under way does not hold what has just been finished.
-        while await self.maybe_wait_for_commit_to_finish():
-            pass
-        await self.commit_and_end_transactions()
+        try:
+            async with asyncio.timeout(self.transport.drain_timeout):
+                # A commit under way does not hold what has just been finished.
+                while await self.maybe_wait_for_commit_to_finish():
+                    pass
+                await self.commit_and_end_transactions()
+        except TimeoutError:
+            self.log.warning("the broker did not take the last commit; it will be done again")
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """All partitions are taken away (Faust rebalances eagerly): drain, commit, forget."""
@@ -168,7 +142,13 @@ class Consumer(driver.Consumer):
 
 
 class Producer(driver.Producer):
-    """Every record is acknowledged by all in-sync replicas, and a producer's retry adds no copy."""
+    """Every record is acknowledged by all in-sync replicas.
+
+    Not idempotent: aiokafka 0.14 takes a batch's sequence numbers before it knows its fate, so
+    after one batch that failed for good the broker refuses all that follow in the partition, until
+    the process ends. A copy that a retry adds is harmless here; a producer that never sends again
+    is not.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -187,7 +167,7 @@ class Producer(driver.Producer):
         self.buffer.check()
 
     def _settings_extra(self) -> Mapping[str, Any]:
-        return {**super()._settings_extra(), "acks": "all", "enable_idempotence": True}
+        return {**super()._settings_extra(), "acks": "all"}
 
 
 class Transport(driver.Transport):
@@ -202,11 +182,13 @@ class Transport(driver.Transport):
         app: Any,
         *,
         chunk_max_records: int = CHUNK_MAX_RECORDS,
+        chunk_max_bytes: int = CHUNK_MAX_BYTES,
         drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(url, app, **kwargs)
         self.chunk_max_records = chunk_max_records
+        self.chunk_max_bytes = chunk_max_bytes
         self.drain_timeout = drain_timeout
         self.chunked_topics: set[str] = set()
 
@@ -215,6 +197,7 @@ def install(
     app: Any,
     *,
     chunk_max_records: int = CHUNK_MAX_RECORDS,
+    chunk_max_bytes: int = CHUNK_MAX_BYTES,
     drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
 ) -> None:
     """Give a Faust app this transport; before its first topic or agent is made.
@@ -222,6 +205,7 @@ def install(
     Args:
         app: a `faust.App` with `stream_wait_empty=True`, else nothing is drained on a rebalance.
         chunk_max_records: at most so many records in a chunk.
+        chunk_max_bytes: at most so many bytes of values, unless one record alone has more.
         drain_timeout: seconds that work in flight may take when partitions are taken away; below
             the consumer group's rebalance time-out.
     """
@@ -229,6 +213,7 @@ def install(
         app.conf.broker_consumer,
         app,
         chunk_max_records=chunk_max_records,
+        chunk_max_bytes=chunk_max_bytes,
         drain_timeout=drain_timeout,
     )
     app.transport = transport

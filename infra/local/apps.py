@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,12 @@ WORKER_START_SECONDS = 90.0
 # It finishes what is in flight, commits and leaves its groups.
 WORKER_STOP_SECONDS = 30.0
 GATEWAY_START_SECONDS = 30.0
+# The start of Python, and of pydantic.
+SETTINGS_SECONDS = 60.0
 # Topics are made in one request; the rest is the start of Python.
 TOPICS_SECONDS = 60.0
+# Of a command that failed, the end is what helps.
+OUTPUT_CHARACTERS = 3000
 
 
 def worker(name: str, port: Port, data: Path, log: Path, environment: Mapping[str, str]) -> Program:
@@ -84,20 +89,51 @@ def faust(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "faust", "-A", "app", "-L", "uvloop", *arguments)
 
 
-def make_topics(environment: Mapping[str, str]) -> None:
-    """Create the topics that are missing; raise `LocalError` with the command's own words."""
+def check_settings(environment: Mapping[str, str]) -> None:
+    """Raise `LocalError`, with a line for each setting that our processes would refuse."""
+    code = "from app.settings import settings; settings()"
+    done = _finished((sys.executable, "-c", code), environment, SETTINGS_SECONDS, "the settings")
+    if done.returncode != 0:
+        raise LocalError((done.stderr or done.stdout)[-OUTPUT_CHARACTERS:].strip())
+
+
+def make_topics(environment: Mapping[str, str]) -> str:
+    """Create the topics that are missing, and say in a few words what was done.
+
+    Raises:
+        LocalError: it failed; with the command's own words.
+    """
+    name = "`faust -A app topics`"
+    done = _finished(faust("topics"), environment, TOPICS_SECONDS, name)
+    if done.returncode != 0:
+        raise LocalError(f"{name} failed:\n{(done.stdout + done.stderr)[-OUTPUT_CHARACTERS:]}")
+    return topics_done(done.stdout)
+
+
+def topics_done(printed: str) -> str:
+    """Put the table that `faust -A app topics` prints into a few words."""
+    counts = re.search(r"(\d+) topics, (\d+) created", printed)
+    if counts is None:
+        return "checked"
+    created = int(counts[2])
+    changed = len(re.findall(r"retention was", printed))
+    parts = {"made": created, "changed": changed, "unchanged": int(counts[1]) - created - changed}
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+
+
+def _finished(
+    command: tuple[str, ...], environment: Mapping[str, str], seconds: float, name: str
+) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
-            faust("topics"),
+        return subprocess.run(
+            command,
             cwd=ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TOPICS_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LocalError(f"`faust -A app topics` took over {TOPICS_SECONDS:.0f} s") from None
-    if done.returncode != 0:
-        raise LocalError(f"`faust -A app topics` failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        raise LocalError(f"{name} took over {seconds:.0f} s") from None

@@ -7,15 +7,19 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from infra.local import java
 from infra.local.errors import LocalError
-from infra.local.health import answers
+from infra.local.health import HEALTHY, condition
 from infra.local.install import install
+from infra.local.process import Started
 from infra.local.run import Run
 from infra.local.world import NAME, World, flag
 
+# Least width of the column of healths.
+HEALTH = 12
 FOLDER = java.ROOT / ".local"
 
 
@@ -41,8 +45,9 @@ def main(arguments: list[str]) -> int:
 
 def up(folder: Path, environment: Mapping[str, str]) -> int:
     """Start what is missing, in the background."""
-    install()
     world = World(folder, environment)
+    world.check()
+    install()
     print("Starting what is missing:", flush=True)
     world.up([])
     api = f"API: {world.api}; " if world.has_workers() else ""
@@ -68,19 +73,24 @@ def status(folder: Path, environment: Mapping[str, str]) -> int:
         print("Nothing runs. `make up` starts everything.")
         return 1
     ours = {started.name: started for started in state.programs}
-    print(f"{'NAME':<{NAME}} {'PID':>8} {'PORT':>6}  {'HEALTH':<12} LOG")
-    all_well = True
-    for name, check in {**state.wanted, **{one.name: one.check for one in ours.values()}}.items():
+    checks = {**state.wanted, **{one.name: one.check for one in ours.values()}}
+    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
+        healths = list(pool.map(lambda name: _health(ours.get(name), checks[name]), checks))
+    width = max(HEALTH, *(len(health) for health in healths))
+    print(f"{'NAME':<{NAME}} {'PID':>8} {'PORT':>6}  {'HEALTH':<{width}} LOG")
+    for (name, check), health in zip(checks.items(), healths, strict=True):
         started = ours.get(name)
-        gone = started is not None and not started.alive()
-        health = "ended" if gone else "healthy" if answers(check) else "no answer"
-        if started is None and health != "healthy":
-            health = "not started"
-        all_well = all_well and health == "healthy"
         port = check.split("://")[-1].split("/")[0].rpartition(":")[2]
         pid, log = (str(started.pid), started.log) if started else ("-", "-")
-        print(f"{name:<{NAME}} {pid:>8} {port:>6}  {health:<12} {log}")
-    return 0 if all_well else 1
+        print(f"{name:<{NAME}} {pid:>8} {port:>6}  {health:<{width}} {log}")
+    return 0 if all(health == HEALTHY for health in healths) else 1
+
+
+def _health(started: Started | None, check: str) -> str:
+    if started is not None and not started.alive():
+        return "ended"
+    health = condition(check)
+    return "not started" if started is None and health != HEALTHY else health
 
 
 def clean(folder: Path, environment: Mapping[str, str]) -> int:
@@ -95,8 +105,10 @@ def clean(folder: Path, environment: Mapping[str, str]) -> int:
 
 def run(folder: Path, environment: Mapping[str, str]) -> int:
     """Start all in the foreground, send orders, check the books."""
+    wanted = Run(folder, environment)
+    wanted.world.check()
     install()
-    return Run(folder, environment).main()
+    return wanted.main()
 
 
 def install_only(folder: Path, environment: Mapping[str, str]) -> int:
@@ -114,7 +126,7 @@ def kafka_tool(rest: list[str]) -> int:
         broker = World(FOLDER, os.environ).environment()["KAFKA_BOOTSTRAP_SERVERS"]
         arguments = ["--bootstrap-server", broker, *arguments]
     java.build()
-    command = java.java_command(java.TOOLS[name], *arguments, logging=java.TOOL_LOGGING)
+    command = java.java_command(java.TOOLS[name], *arguments)
     os.execv(command[0], command)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 # A healthy server on this machine answers in milliseconds; a paused one never.
@@ -16,6 +18,8 @@ ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.1
 # The answers read here are far smaller; a stranger's answer must not fill the memory.
 LARGEST_ANSWER = 1 << 20
+
+HEALTHY = "healthy"
 
 KAFKA_METADATA = 3
 MONGO_OP_MSG = 2013
@@ -44,6 +48,44 @@ def http_ok(url: str) -> bool:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
+
+
+def condition(check: str) -> str:
+    """Say how the server that `check` names is: `healthy`, `no answer`, or what it lacks."""
+    if not check.startswith("http://"):
+        return HEALTHY if answers(check) else "no answer"
+    try:
+        with urllib.request.urlopen(check, timeout=ANSWER_SECONDS):  # noqa: S310 (as in `http_ok`)
+            return HEALTHY
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"not ready: {_lacks(error)}"
+    except (OSError, ValueError):
+        return "no answer"
+
+
+def _lacks(error: urllib.error.HTTPError) -> str:
+    """Read a worker's, a gateway's or nginx's own words out of an answer that says no."""
+    try:
+        body = json.loads(error.read(LARGEST_ANSWER))
+    except (OSError, ValueError):
+        body = None
+    match body:
+        case {"checks": dict(checks)}:
+            return ", ".join(_failing(checks)) or f"HTTP {error.code}"
+        case {"workers": {"live": live, "total": total}}:
+            return f"{live} of {total} workers live"
+        case {"title": str(title)}:
+            return title
+    return f"HTTP {error.code} {error.reason}".strip()
+
+
+def _failing(checks: Mapping[Any, Any]) -> Iterator[str]:
+    for name, well in checks.items():
+        if isinstance(well, dict):
+            yield from _failing(well)
+        elif not well:
+            yield str(name)
 
 
 def redis_answers(host: str, port: int) -> bool:

@@ -27,6 +27,7 @@ PACKAGES = {
 OLDEST_JAVA = 17
 # 350 MB of packages over a slow line.
 APT_SECONDS = 1800
+COMPOSE = java.ROOT / "docker-compose.yml"
 # Debian's package scripts ask this file before they start a service; 101 means "don't".
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Orderflow's installer, while it runs: start no service.\nexit 101\n"
@@ -61,11 +62,12 @@ def missing(which: Callable[[str], str | None] | None = None) -> list[str]:
 def advice(absent: list[str]) -> str:
     """Say what is missing and what to type."""
     packages = " ".join(sorted({PACKAGES[program] for program in absent}))
+    containers = ", or use docker-compose.yml" if COMPOSE.exists() else ""
     return (
         f"missing: {', '.join(absent)}. On Debian or Ubuntu:\n"
         f"  sudo apt-get install -y {packages}\n"
-        f"Elsewhere install them by the system's own means (Java {OLDEST_JAVA} or newer), "
-        "or use docker-compose.yml."
+        f"Elsewhere install them by the system's own means (Java {OLDEST_JAVA} or newer)"
+        f"{containers}."
     )
 
 

@@ -37,15 +37,23 @@ TOOLS = {
 
 
 def java_command(
-    main: str, *arguments: str, heap: Sequence[str] = (), logging: Path = LOGGING
+    main: str, *arguments: str, heap: Sequence[str] = (), log: Path | None = None
 ) -> tuple[str, ...]:
-    """Return the command that runs a Java class out of what `build` left."""
+    """Return the command that runs a Java class out of what `build` left.
+
+    A server writes `log` and keeps it short; a tool, without one, prints its warnings.
+    """
+    logging = (
+        (f"-Dlog4j2.configurationFile={TOOL_LOGGING}",)
+        if log is None
+        else (f"-Dlog4j2.configurationFile={LOGGING}", f"-Dorderflow.log={log.resolve()}")
+    )
     return (
         shutil.which("java") or "java",
         *heap,
         # No file in /tmp for each server; nothing here reads it.
         "-XX:-UsePerfData",
-        f"-Dlog4j2.configurationFile={logging}",
+        *logging,
         "-cp",
         f"{folder() / 'classes'}:{folder() / 'jars'}/*",
         main,

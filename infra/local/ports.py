@@ -13,6 +13,7 @@ from pathlib import Path
 from infra.local.errors import LocalError
 
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65535
 # Linux gives outgoing connections the ports from 32768 on.
 FREE_RANGE = (12000, 32000)
 PORT_TRIES = 1000
@@ -46,8 +47,10 @@ class Ports:
 
         def read(variable: str, default: int) -> Port:
             text = environment.get(variable) or str(default)
-            if not text.isdecimal() or not 0 < int(text) < 65536:
-                raise LocalError(f"{variable}={text} is no port: give a number from 1 to 65535")
+            if not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
+                raise LocalError(
+                    f"{variable}={text} is no port: give a number from 1 to {LAST_PORT}"
+                )
             return Port(int(text), variable)
 
         kafka = read("KAFKA_PORT", 9092)
@@ -56,7 +59,7 @@ class Ports:
             nginx=read("NGINX_PORT", 8000),
             worker=read("WORKER_PORT", 6066),
             kafka=kafka,
-            kafka_controller=read("KAFKA_CONTROLLER_PORT", min(kafka.number + 1, 65535)),
+            kafka_controller=read("KAFKA_CONTROLLER_PORT", min(kafka.number + 1, LAST_PORT)),
             mongodb=read("MONGODB_PORT", 27017),
             redis=read("REDIS_PORT", 6379),
         )

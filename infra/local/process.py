@@ -27,6 +27,9 @@ KILL_SECONDS = 10.0
 # What is stopped while it still starts has nothing to finish, and may not listen yet.
 UNREADY_SECONDS = 5.0
 LOG_LINES = 20
+# A log that is longer is set aside at the program's next start. The Java servers' are kept far
+# below it by log4j, which names its older files alike.
+LOG_BYTES = 10_000_000
 
 
 class Stage(IntEnum):
@@ -121,6 +124,7 @@ def _stat(pid: int) -> list[str] | None:
 def spawn(program: Program) -> Started:
     """Start `program` in a session of its own with its output appended to its log."""
     program.log.parent.mkdir(parents=True, exist_ok=True)
+    set_aside(program.log)
     if program.prepare is not None:
         program.prepare()
     mark = f"{program.name}@{program.log.parent}"
@@ -148,6 +152,12 @@ def spawn(program: Program) -> Started:
         stage=program.stage,
         stop_seconds=program.stop_seconds,
     )
+
+
+def set_aside(log: Path) -> None:
+    """Rename a log that has grown long, over the one that was set aside before."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
 
 
 def wait_ready(program: Program, started: Started) -> Started:

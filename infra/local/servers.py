@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.local import java
 from infra.local.errors import LocalError
 from infra.local.ports import LOOPBACK, Port
-from infra.local.process import Program, Stage
+from infra.local.process import Program, Stage, set_aside
 
 NGINX_TEMPLATE = java.ROOT / "infra" / "nginx" / "nginx.conf.template"
 # Database of the application in the MongoDB URL we hand out.
@@ -67,7 +67,7 @@ def kafka(data: Path, log: Path, port: Port, controller: Port) -> Program:
 
     return Program(
         name="kafka",
-        command=java.java_command("kafka.Kafka", str(settings), heap=KAFKA_HEAP),
+        command=java.java_command("kafka.Kafka", str(settings), heap=KAFKA_HEAP, log=log),
         log=log,
         cwd=_made(data),
         check=f"kafka://{LOOPBACK}:{port.number}",
@@ -103,6 +103,7 @@ def mongo(
             "orderflow.mongo.MongoWire",
             *(LOOPBACK, str(port.number), str(data / "mongo.db"), str(commit_milliseconds)),
             heap=MONGO_HEAP,
+            log=log,
         ),
         log=log,
         cwd=_made(data),
@@ -150,6 +151,7 @@ def nginx(data: Path, log: Path, port: Port, gateways: Sequence[str]) -> Program
     command = (program, "-e", "stderr", "-p", str(data), "-c", str(settings))
 
     def prepare() -> None:
+        set_aside(data / "access.log")
         settings.write_text(nginx_settings(data, port.number, gateways))
         test = subprocess.run((*command, "-t"), capture_output=True, text=True, check=False)
         if test.returncode != 0:

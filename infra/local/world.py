@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from infra.local import apps, java, servers
 from infra.local.errors import LocalError, ProgramDiedError
 from infra.local.health import address_of, answers, wait_until
-from infra.local.ports import LOOPBACK, Port, Ports, holder_of, is_free, require_free
+from infra.local.ports import LAST_PORT, LOOPBACK, Port, Ports, holder_of, is_free, require_free
 from infra.local.process import Program, Stage, Started, spawn, stop, wait_ready
 from infra.local.signals import held
 from infra.local.state import StateFile
@@ -54,7 +54,7 @@ class World:
 
     def has_data(self) -> bool:
         """Say whether an earlier start has left data."""
-        return (self.folder / "data").exists()
+        return any(path.is_file() for path in (self.folder / "data").rglob("*"))
 
     def has_workers(self) -> bool:
         """Say whether the application is wanted, or, with `WORKERS=0`, the servers only."""
@@ -107,6 +107,34 @@ class World:
     def _places(self, name: str) -> tuple[Path, Path]:
         return self.folder / "data" / name, self.folder / "logs" / f"{name}.log"
 
+    def check(self) -> None:
+        """Raise `LocalError` for a setting or a port that would stop `up` midway.
+
+        Starts nothing; another command that starts something here is waited for.
+        """
+        if self.has_workers():
+            apps.check_settings({**self.environment(), **self.worker_defaults})
+        with self.state.locked():
+            self._require_places(self.programs())
+
+    def _require_places(self, programs: Sequence[Program]) -> None:
+        """Raise `LocalError`, naming all at once, unless each has ports that it can have."""
+        require_apart(programs)
+        running = self.state.load().running()
+        faults = []
+        for program in programs:
+            there = running.get(program.name)
+            try:
+                if there is not None:
+                    require_place(program, there)
+                    continue
+                for port in program.ports:
+                    require_free_of(port, program.name, running.values())
+            except LocalError as error:
+                faults.append(str(error))
+        if faults:
+            raise LocalError("\n".join(faults))
+
     def up(self, fresh: list[Started]) -> None:
         """Start what is missing and return when all is ready.
 
@@ -114,8 +142,9 @@ class World:
         or gets a `LocalError`, knows what to stop.
         """
         with self.state.locked():
-            java.build()
             programs = self.programs()
+            self._require_places(programs)
+            java.build()
             foreign = {name: foreign_check(name, url) for name, url in self.foreign.items()}
             own = {program.name: program.check for program in programs}
             self.state.want({**foreign, **own})
@@ -123,9 +152,23 @@ class World:
                 self._require_foreign(name, check)
             for stage, group in groupby(programs, key=lambda program: program.stage):
                 if stage == Stage.WORKER:
-                    apps.make_topics(self.environment())
-                    self.say(f"  {'topics':<{NAME}} made")
+                    self.say(f"  {'topics':<{NAME}} {apps.make_topics(self.environment())}")
                 self._start(list(group), fresh)
+            self._say_surplus({program.name for program in programs})
+
+    def _say_surplus(self, wanted: Collection[str]) -> None:
+        """Name workers of an earlier start that are too many now.
+
+        `up` starts what is missing and stops nothing: said again without its `WORKERS`, to bring a
+        lost worker back, it must not take others away.
+        """
+        running = self.state.load().running()
+        names = [one.name for one in running.values() if one.is_worker() and one.name not in wanted]
+        if names:
+            self.say(
+                f"  {', '.join(names)}: started before, not asked for now. They go on processing "
+                "events,\n  and the gateway sends them no requests; `make down up` starts anew."
+            )
 
     def _start(self, programs: Iterable[Program], fresh: list[Started]) -> None:
         """Start the missing ones of one stage side by side, then wait for each."""
@@ -157,11 +200,7 @@ class World:
 
     def _keep(self, program: Program, there: Started) -> None:
         """Go on with a program that runs already, if it is where it should be, and well."""
-        if there.check != program.check:
-            raise LocalError(
-                f"{program.name} runs already, but at {there.address} and not at "
-                f"{program.address}. `make down` stops it."
-            )
+        require_place(program, there)
         self.say(f"  {program.name:<{NAME}} runs already, {there.address}")
         wait_ready(program, there)
 
@@ -189,6 +228,35 @@ class World:
             for started, clean in zip(together, outcomes, strict=True):
                 self.state.remove(started.name)
                 self.say(f"  {started.name:<{NAME}} {'stopped' if clean else 'had to be killed'}")
+
+
+def require_apart(programs: Iterable[Program]) -> None:
+    """Raise `LocalError` where two ask for one port, or one for a port that there is not."""
+    asking: dict[int, list[str]] = {}
+    for program in programs:
+        for port in program.ports:
+            asking.setdefault(port.number, []).append(f"{program.name} ({port.variable})")
+    faults = [
+        f"port {number} is asked for by {' and '.join(names)}: give each a port of its own."
+        for number, names in asking.items()
+        if len(names) > 1
+    ]
+    faults += [
+        f"{names[0]} would need port {number}: choose a lower one."
+        for number, names in asking.items()
+        if number > LAST_PORT
+    ]
+    if faults:
+        raise LocalError("\n".join(faults))
+
+
+def require_place(program: Program, there: Started) -> None:
+    """Raise `LocalError` if what runs already under the program's name is at another port."""
+    if there.check != program.check:
+        raise LocalError(
+            f"{program.name} runs already, but at {there.address} and not at "
+            f"{program.address}. `make down` stops it."
+        )
 
 
 def require_free_of(port: Port, name: str, running: Iterable[Started]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 
 from app.domain.simulation import fails
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(420)]
 
 PRODUCTS = 40
 OUTAGE_SECONDS = 20.0
+KAFKA_PAUSE_SECONDS = 12.0
 SEED = 5
 PAYMENT_FAILURE_RATE = 0.1
 
@@ -107,5 +109,49 @@ async def test_a_store_away_for_twenty_seconds_under_load_loses_nothing(
     ends = await shop.all_end([*before, *accepted], 120)
     payments_failed_as_seeded(ends)
     assert {"worker-1", "worker-2"} == {n for n, w in shop.workers.items() if w.alive()}
+    await shop.books_balance()
+    await one_charge_an_order_at_most(shop)
+
+
+async def test_kafka_paused_again_and_again_under_load_ends_no_worker_and_loses_nothing(
+    shop: Shop,
+) -> None:
+    await shop.stock({f"p{n}": 100_000 for n in range(PRODUCTS)})
+    shop.start("worker-3", gateway=False)
+    accepted: list[str] = []
+    for round_number in range(2):
+        posting = asyncio.create_task(
+            post_all(shop.url, bodies(150, seed=10 + round_number), concurrency=8)
+        )
+        # Longer than the session time-out: the broker forgets the members, and they rejoin.
+        await asyncio.to_thread(shop.servers.pause, "kafka")
+        await asyncio.wait([posting], timeout=KAFKA_PAUSE_SECONDS)
+        await asyncio.to_thread(shop.servers.resume, "kafka")
+        accepted += await posting
+    ends = await shop.all_end(accepted, 150)
+    payments_failed_as_seeded(ends)
+    assert {"worker-1", "worker-2", "worker-3"} == {n for n, w in shop.workers.items() if w.alive()}
+    await shop.books_balance()
+    await one_charge_an_order_at_most(shop)
+
+
+async def test_kafka_stopped_and_started_again_keeps_every_order_that_was_accepted(
+    shop: Shop,
+) -> None:
+    await shop.stock({f"p{n}": 100_000 for n in range(PRODUCTS)})
+    before = await post_all(shop.url, bodies(100, seed=20))
+    await asyncio.to_thread(shop.servers.stop, "kafka")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{shop.url}/orders", json=bodies(1, seed=21)[0]) as answer,
+    ):
+        assert 503 == answer.status
+        assert "Retry-After" in answer.headers
+        assert "application/problem+json" == answer.content_type
+    posting = asyncio.create_task(post_all(shop.url, bodies(100, seed=22), concurrency=8))
+    await asyncio.to_thread(shop.servers.start, "kafka")
+    accepted = await posting
+    ends = await shop.all_end([*before, *accepted], 120)
+    payments_failed_as_seeded(ends)
     await shop.books_balance()
     await one_charge_an_order_at_most(shop)

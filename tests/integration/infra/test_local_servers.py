@@ -70,6 +70,18 @@ def test_only_the_servers_asked_for_are_started(tmp_path: Path) -> None:
         assert is_free(servers.ports.kafka.number)
 
 
+def test_a_java_server_keeps_its_log_short(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "mongo.log"
+    log.parent.mkdir()
+    log.write_bytes(b"x" * 3_000_000)
+
+    with LocalServers(tmp_path, only={"mongo"}) as servers:
+        assert wait_until(lambda: "ready at mongodb://" in log.read_text(), 10)
+        assert log.stat().st_size < 10_000
+        assert "ready at mongodb://" in servers.process("mongo").log_tail()
+    assert log.with_name("mongo.log.1").stat().st_size >= 3_000_000
+
+
 def test_a_paused_server_keeps_its_port_and_answers_nothing_until_it_goes_on(
     tmp_path: Path,
 ) -> None:

@@ -156,12 +156,12 @@ class FakeRedis:
     async def _acquire(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         self.acquired += 1
         _, *names = keys
-        for position, name in enumerate(names, start=1):
-            if name in self.held:
-                return [0, position]
         owner, _, floor = args
+        for position, name in enumerate(names, start=1):
+            if name in self.held and not self.held[name].startswith(f"{owner}:"):
+                return [0, position]
         self.token = max(self.token + 1, floor + 1)
-        self.held.update(dict.fromkeys(names, owner))
+        self.held.update(dict.fromkeys(names, f"{owner}:{self.token}"))
         return [1, str(self.token).encode()]
 
     async def _release(self, keys: Sequence[str], args: Sequence[Any]) -> int:

@@ -13,12 +13,14 @@ import pytest
 from infra.local.errors import ProgramDiedError
 from infra.local.health import wait_until
 from infra.local.process import (
+    LOG_BYTES,
     Program,
     Stage,
     Started,
     kill,
     members,
     send,
+    set_aside,
     spawn,
     start_ticks,
     stop,
@@ -174,3 +176,17 @@ def test_a_program_that_never_answers_is_reported_with_its_limit(
 
     with pytest.raises(ProgramDiedError, match="was not ready within 0 s"):
         wait_ready(silent, one)
+
+
+def test_a_log_that_has_grown_long_is_set_aside_at_the_next_start(tmp_path: Path) -> None:
+    log = tmp_path / "sample.log"
+    log.write_text("short")
+    set_aside(log)
+    kept = log.read_text()
+    with log.open("wb") as file:
+        file.truncate(LOG_BYTES + 1)
+    set_aside(log)
+    set_aside(log)
+
+    assert kept == "short"
+    assert [one.name for one in tmp_path.iterdir()] == ["sample.log.1"]

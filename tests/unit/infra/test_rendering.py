@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import servers
+from infra.local import install, java, servers
 from infra.local.install import advice, java_version, missing
 from infra.local.ports import Port
 
@@ -39,6 +39,30 @@ def test_nginx_settings_are_filled_in_and_nginx_accepts_them(tmp_path: Path) -> 
     assert "@" not in text
 
 
+def test_slow_clients_and_long_headers_are_bounded(tmp_path: Path) -> None:
+    text = servers.nginx_settings(tmp_path, 18000, ["127.0.0.1:3000"])
+
+    for line in (
+        "client_header_timeout 15s;",
+        "client_body_timeout 30s;",
+        "large_client_header_buffers 4 8k;",
+        "keepalive_requests 10000;",
+    ):
+        assert line in text
+
+
+def test_the_servers_keep_their_logs_short_and_kafkas_tools_write_none(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "kafka.log"
+    command = servers.kafka(tmp_path, log, Port(1, "a"), Port(2, "b")).command
+    settings = java.LOGGING.read_text()
+
+    assert f"-Dorderflow.log={log}" in command
+    assert not any("orderflow.log" in one for one in java.java_command("Tool"))
+    assert "appender.out.policies.size.size = 2MB" in settings
+    assert "appender.out.strategy.max = 2" in settings
+    assert "rootLogger.level = warn" in settings
+
+
 def test_every_gateway_stands_in_the_upstream(tmp_path: Path) -> None:
     text = servers.nginx_settings(tmp_path, 18000, ["127.0.0.1:3000", "127.0.0.1:3001"])
 
@@ -54,6 +78,18 @@ def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:
     assert absent == ["javac", "nginx"]
     assert "missing: javac, nginx" in message
     assert "sudo apt-get install -y default-jdk-headless nginx-light" in message
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_containers_are_recommended_only_where_their_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    compose = tmp_path / "docker-compose.yml"
+    if there:
+        compose.touch()
+    monkeypatch.setattr(install, "COMPOSE", compose)
+
+    assert there == ("docker-compose.yml" in advice(["nginx"]))
 
 
 @pytest.mark.parametrize(

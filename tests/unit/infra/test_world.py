@@ -1,13 +1,16 @@
 """What an environment asks for: programs, addresses, defaults and refusals."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from infra.local.errors import LocalError
-from infra.local.process import Program
+from infra.local.ports import LOOPBACK, Ports, free_ports
+from infra.local.process import Program, Stage, Started, start_ticks
 from infra.local.run import Run
-from infra.local.world import World
+from infra.local.world import World, require_apart
 
 
 def world(folder: Path, **environment: str) -> World:
@@ -92,6 +95,25 @@ def test_run_sets_the_rates_that_show_each_outcome_but_not_over_the_users_own(
     assert run.orders == 2000
 
 
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"CSV": "/nope"}, "CSV=/nope: there is no such file"),
+        ({"CSV": "infra"}, "CSV=infra: there is no such file"),
+        ({"CSV": "-", "ORDERS": "0"}, "ORDERS=0 means all, and generated orders have no end"),
+    ],
+)
+def test_a_run_without_orders_to_send_is_refused_before_anything_starts(
+    tmp_path: Path, environment: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(LocalError, match=complaint):
+        Run(tmp_path, environment)
+
+
+def test_a_ledger_is_looked_for_from_the_repositorys_root(tmp_path: Path) -> None:
+    assert Run(tmp_path, {"CSV": "README.md"}).csv == "README.md"
+
+
 def test_run_uses_the_gateway_that_up_has_started(tmp_path: Path) -> None:
     of_up = named(world(tmp_path).programs(), "gateway")
     of_run = named(Run(tmp_path, {}).world.programs(), "gateway")
@@ -104,3 +126,199 @@ def test_a_gateway_with_other_workers_behind_it_is_told_apart(tmp_path: Path) ->
     three = named(world(tmp_path, WORKERS="3").programs(), "gateway")
 
     assert two.shape() != three.shape()
+
+
+def free_environment() -> dict[str, str]:
+    """Variables that give each program a port of its own that is free."""
+    ports = Ports.free()
+    return {
+        "KAFKA_PORT": str(ports.kafka.number),
+        "KAFKA_CONTROLLER_PORT": str(ports.kafka_controller.number),
+        "MONGODB_PORT": str(ports.mongodb.number),
+        "REDIS_PORT": str(ports.redis.number),
+        "GATEWAY_PORT": str(ports.gateway.number),
+        "NGINX_PORT": str(ports.nginx.number),
+        "WORKER_PORT": str(ports.worker.number),
+        "WORKERS": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        (
+            {"NGINX_PORT": "3000"},
+            r"port 3000 is asked for by gateway \(GATEWAY_PORT\) and nginx \(NGINX_PORT\)",
+        ),
+        (
+            {"KAFKA_PORT": "27016"},
+            r"port 27017 is asked for by kafka \(KAFKA_CONTROLLER_PORT\) and mongo",
+        ),
+        ({"WORKER_PORT": "7999"}, r"port 8000 is asked for by worker-2 \(WORKER_PORT\) and nginx"),
+        ({"WORKER_PORT": "65535"}, r"worker-2 \(WORKER_PORT\) would need port 65536"),
+    ],
+)
+def test_two_programs_at_one_port_are_refused_by_name(
+    tmp_path: Path, environment: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(LocalError, match=complaint):
+        require_apart(world(tmp_path, **environment).programs())
+
+
+def test_every_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    chosen = world(tmp_path, **free_environment())
+    with socket.socket() as first, socket.socket() as second:
+        for server, port in ((first, chosen.ports.redis), (second, chosen.ports.nginx)):
+            server.bind((LOOPBACK, port.number))
+            server.listen()
+
+        with pytest.raises(LocalError) as caught:
+            chosen.check()
+
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["redis", "nginx"]
+    assert not chosen.has_data()
+
+
+def test_a_wrong_setting_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICES", "foo")
+
+    with pytest.raises(LocalError, match="error: SERVICES='foo': no service foo"):
+        world(tmp_path, **free_environment()).check()
+
+
+def test_what_is_right_passes_and_leaves_no_data(tmp_path: Path) -> None:
+    chosen = world(tmp_path, **free_environment())
+    chosen.check()
+
+    assert not chosen.has_data()
+    (tmp_path / "data" / "mongo" / "mongo.db").touch()
+    assert chosen.has_data()
+
+
+def test_workers_that_are_too_many_now_are_named_and_left(tmp_path: Path) -> None:
+    said: list[str] = []
+    asked = World(tmp_path, {"WORKERS": "1"}, say=said.append)
+    for name in ("worker-1", "worker-2", "worker-3"):
+        asked.state.add(ourselves(name))
+
+    asked._say_surplus({"kafka", "worker-1"})
+
+    (line,) = said
+    assert line.startswith("  worker-2, worker-3: started before, not asked for now.")
+    assert len(asked.state.load().running()) == 3
+
+
+def test_run_names_the_workers_that_its_rates_do_not_reach(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path, {})
+    run.world.state.add(ourselves("worker-1"))
+    run.fresh.append(ourselves("worker-2"))
+    run.world.state.add(ourselves("worker-2"))
+
+    run._say_kept()
+
+    assert capsys.readouterr().out.startswith("worker-1 ran already, with the settings of that")
+
+
+def test_run_says_nothing_of_workers_that_it_has_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path, {})._say_kept()
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (2000, 2000, True),
+        (500, 2000, True),
+        (2000, 4000, False),
+        (0, 2000, False),
+        (None, 10, False),
+    ],
+)
+def test_orders_that_were_already_there_are_explained(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    before: int | None,
+    after: int,
+    said: bool,
+) -> None:
+    run = Run(tmp_path, {})
+    monkeypatch.setattr(run, "_orders_stored", lambda: after)
+
+    run._say_old(before)
+
+    out = capsys.readouterr().out
+    assert said == ("`make clean run`" in out)
+    assert not said or f"\n{after - (before or 0):,} of these orders are new." in out
+
+
+def test_a_database_that_does_not_answer_has_no_count_of_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.run.COUNT_MS", 200)
+
+    assert Run(tmp_path, {"MONGODB_PORT": str(free_ports(1)[0])})._orders_stored() is None
+
+
+def ourselves(name: str) -> Started:
+    """An entry of a program that runs: this very process. Never to be stopped."""
+    return Started(
+        name=name,
+        pid=os.getpid(),
+        ticks=start_ticks(os.getpid()) or 0,
+        log="",
+        address="",
+        check="",
+        shape="",
+        mark="",
+        stage=Stage.WORKER,
+        stop_seconds=0.1,
+    )
+
+
+class Ended:
+    """A run whose start and work are only pretended."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, **environment: str
+    ) -> None:
+        monkeypatch.setattr("infra.local.run.signal.signal", lambda *_: None)
+        self.run = Run(folder, environment)
+        monkeypatch.setattr(self.run.world, "up", lambda fresh: None)
+        monkeypatch.setattr(self.run.world, "down", lambda fresh, hurry: None)
+        monkeypatch.setattr(self.run, "_work", lambda: status)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_failed_run_that_leaves_at_once_shows_no_addresses(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+) -> None:
+    run = Ended(tmp_path, monkeypatch, status, EXIT="1").run
+
+    assert status == run.main()
+    assert (status == 0) == ("API" in capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_run_that_ends_shows_the_terminals_cursor_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: bool,
+) -> None:
+    run = Ended(tmp_path, monkeypatch, 0, EXIT="1").run
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+
+    run.main()
+
+    assert terminal == capsys.readouterr().out.endswith("\x1b[?25h")

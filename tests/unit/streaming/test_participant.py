@@ -17,7 +17,9 @@ from app.streaming import (
     OutRecord,
     Participant,
     PublishError,
+    UnsendableError,
 )
+from app.streaming.chunk import split
 
 pytestmark = pytest.mark.timeout(10)
 NO_WAIT = Backoff(uniform=lambda low, high: 0.0)
@@ -260,7 +262,7 @@ async def test_chunks_of_a_revoked_partition_are_dropped_unprocessed() -> None:
     assert [[b"1 again"]] == world.batches
 
 
-async def test_work_that_ends_after_revocation_commits_nothing() -> None:
+async def test_work_that_ends_after_revocation_publishes_and_commits_nothing() -> None:
     world = World()
 
     async def revoked_meanwhile(events: list[bytes]) -> None:
@@ -268,8 +270,78 @@ async def test_work_that_ends_after_revocation_commits_nothing() -> None:
 
     world.before_handle = revoked_meanwhile
     world.deliver(b"1")
-    await world.run_until(lambda: bool(world.published))
-    assert {} == world.tracker.committable()
+    world.deliver(b"2", partition=1)
+    await world.run_until(lambda: world.committable(1))
+    assert [b"2"] == world.out
+    assert {1: 1} == world.tracker.committable()
+
+
+async def test_a_batch_that_was_revoked_while_it_was_held_is_given_up_although_work_goes_on() -> (
+    None
+):
+    world = World()
+
+    async def first_partition_is_away(events: list[bytes]) -> None:
+        if b"old" in events:
+            world.tracker.revoke([0])
+            raise LookupError("away")
+
+    world.before_handle = first_partition_is_away
+    world.deliver(b"old")
+    await world.run_until(lambda: bool(world.retries) and world.tracker.idle.is_set())
+    tries = len(world.batches)
+    world.next.clear()
+    world.deliver(b"new")
+    await world.run_until(world.committable)
+    assert 1 == tries
+    assert [b"new"] == world.out
+
+
+async def test_a_batch_that_only_meets_transient_faults_is_tried_in_smaller_parts() -> None:
+    world = World(limits=Limits(transient_attempts=2))
+
+    async def too_much_at_once(events: list[bytes]) -> None:
+        if len(events) > 3:
+            raise LookupError("it takes too long")
+
+    world.before_handle = too_much_at_once
+    values = [b"%d" % n for n in range(20)]
+    world.deliver(*values)
+    await world.run_until(world.committable)
+    assert values == world.out
+    assert [] == world.letters
+
+
+async def test_a_dead_letter_too_large_to_be_sent_says_where_the_original_lies() -> None:
+    world = World()
+
+    async def too_large(records: Sequence[OutRecord]) -> None:
+        if any(record.value for record in records):
+            raise UnsendableError("too large")
+
+    world.before_publish = too_large
+    world.deliver(b"undecodable")
+    await world.run_until(world.committable)
+    (letter,) = world.published
+    headers = dict(letter.headers)
+    assert ("in.dlq", None, b"") == (letter.topic, letter.key, letter.value)
+    assert (b"in", b"0", b"0") == tuple(
+        headers[f"dlq-{n}"] for n in ("topic", "partition", "offset")
+    )
+    assert b"1" == headers["dlq-truncated"]
+
+
+def test_a_dead_letter_without_key_and_value_can_be_sent() -> None:
+    record = Record("in", 0, 7, value=None, key=None)  # type: ignore[arg-type]
+    out = DeadLetter(record, "undecodable", "no value", "group").out()
+    assert (None, b"") == (out.key, out.value)
+    assert ("dlq-null-value", b"1") in out.headers
+
+
+def test_chunks_are_bounded_by_records_and_by_bytes_and_keep_order() -> None:
+    records = [Record("in", 0, n, b"x" * size) for n, size in enumerate((1, 1, 9, 20, 1, 1, 1))]
+    parts = [[record.offset for record in part] for part in split(records, 2, 10)]
+    assert [[0, 1], [2], [3], [4, 5], [6]] == parts
 
 
 async def test_an_error_of_the_loop_itself_is_fatal_and_commits_nothing() -> None:

@@ -1,0 +1,72 @@
+"""Fetching past a record that the Kafka client itself can't read.
+
+aiokafka decodes the names of a record's headers as UTF-8 while it fetches. One record with another
+name would end the process at each start, and nothing would say which record it is. Here it is
+stepped over, and handed on as a record without content, so that it becomes a dead letter that says
+where the original lies.
+"""
+
+import inspect
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+
+UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, that steps over unreadable records."""
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        try:
+            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except UnicodeDecodeError as error:
+            tp, unreadable = _broken(consumer)
+            self.log.error("%r: the record at offset %d can't be read: %s", tp, unreadable, error)
+            # What the client had unpacked before it is lost to us: from here it is fetched again.
+            position = await consumer.position(tp)
+            del _fetched(consumer)[tp]
+            if position < unreadable:
+                before = unreadable - position
+                return await super()._fetch_records(consumer, {tp}, timeout, before)
+            consumer.seek(tp, unreadable + 1)
+            return {tp: [without_content(tp, unreadable)]}
+
+
+def _fetched(consumer: Any) -> Any:
+    """What the client holds of each partition, not yet handed out."""
+    return consumer._fetcher._records  # noqa: SLF001 (it has no other way to step over a record)
+
+
+def _broken(consumer: Any) -> tuple[Any, int]:
+    """The partition whose records could not be unpacked, and the offset at which that stopped."""
+    for tp, result in _fetched(consumer).items():
+        records = getattr(result, "_partition_records", None)
+        unpacking = getattr(records, "_records_iterator", None)
+        if records and unpacking and inspect.getgeneratorstate(unpacking) == inspect.GEN_CLOSED:
+            return tp, int(records.next_fetch_offset)
+    raise LookupError("no partition's records are broken")
+
+
+def without_content(tp: Any, offset: int) -> Any:
+    """A record that stands for the one at `offset`."""
+    return ConsumerRecord(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=offset,
+        timestamp=0,
+        timestamp_type=0,
+        key=None,
+        value=None,
+        checksum=None,
+        serialized_key_size=-1,
+        serialized_value_size=-1,
+        headers=(UNREADABLE,),
+    )
