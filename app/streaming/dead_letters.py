@@ -3,10 +3,13 @@
 It keeps its key, value, headers and partition, so it can be sent back as it was.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from app.streaming.publisher import OutRecord
+
+logger = logging.getLogger(__name__)
 
 SUFFIX = ".dlq"
 # A reason is for people; a value quoted in it must not make the record too large to be sent.

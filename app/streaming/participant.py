@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from app.streaming import dead_letters
 from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import DeadLetter
 from app.streaming.publisher import OutRecord, PublishError, UnsendableError
@@ -269,9 +270,12 @@ class Participant(Generic[E]):
             return
         for letter in letters:
             await self._bury_one(batch, letter)
-            logger.error(
-                "%s: dead letter: %s: %s",
+            dead_letters.logger.error(
+                "%s: dead letter: %s-%d at %d: %s: %s",
                 self.name,
+                letter.record.topic,
+                letter.record.partition,
+                letter.record.offset,
                 letter.reason,
                 letter.detail,
             )

@@ -177,37 +177,6 @@ async def test_a_poison_record_on_each_topic_lands_in_its_dead_letters_and_order
             assert b"not JSON " + mark == letter.value
 
 
-async def test_records_that_no_client_should_send_are_dead_letters_and_end_no_worker(
-    shop: Shop,
-) -> None:
-    kcat = shutil.which("kcat")
-    assert kcat, "kcat is installed by `make test`"
-    await shop.stock({"ink": 1000})
-    topic, size = "order.events.v1", 1_048_400
-    before = len(await read_all(shop.servers.kafka, f"{topic}.dlq"))
-    produce = [kcat, "-b", shop.servers.kafka, "-P", "-t", topic, "-p", "0"]
-    hostile: list[tuple[list[str | bytes], bytes]] = [
-        ([*produce, "-Z", "-K", ":"], b":\n"),  # neither key nor value
-        ([*produce, "-H", b"caf\xe9=1"], b"a header whose name is not UTF-8\n"),
-        ([*produce, "-X", "message.max.bytes=2000000"], b"x" * size + b"\n"),
-    ]
-    for command, content in hostile:
-        await asyncio.to_thread(
-            subprocess.run, command, input=content, timeout=30, check=True, capture_output=True
-        )
-    ids = await post_all(shop.url, [order(("ink", 1))] * 60)
-    ends = await shop.all_end(ids, END_SECONDS)
-    assert {("CONFIRMED", None)} == set(ends.values())
-    await shop.at_rest()
-    letters = (await read_all(shop.servers.kafka, f"{topic}.dlq"))[before:]
-    about = [dict(letter.headers) for letter in letters]
-    groups = [group for group, topics in GROUPS.items() if topic in topics]
-    assert 3 * len(groups) == len(letters), "each group gave each of them up"
-    assert len(groups) == sum("dlq-truncated" in headers for headers in about)
-    assert len(groups) == sum("unreadable" in headers for headers in about)
-    assert all(worker.is_ready() for worker in shop.workers.values())
-
-
 async def test_a_duplicate_of_every_event_at_a_new_offset_changes_nothing(shop: Shop) -> None:
     await shop.stock({"cup": 50})
     ids = await post_all(shop.url, [order(("cup", 1))] * 60)

@@ -1,5 +1,8 @@
 """Services together or apart, and what a worker does at its start."""
 
+import asyncio
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 
@@ -8,8 +11,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from infra.local.testing import LocalServers, start_worker
-from tests.kafka import eventually
-from tests.shop import Shop, order, post_all
+from tests.kafka import eventually, read_all
+from tests.shop import GROUPS, Shop, order, post_all
 
 pytestmark = pytest.mark.timeout(180)
 END_SECONDS = 60
@@ -95,6 +98,47 @@ async def test_sigterm_under_load_loses_nothing_and_the_worker_ends_cleanly(
         await shop.books_balance()
     finally:
         shop.stop()
+
+
+async def test_records_that_no_client_should_send_are_dead_letters_and_end_no_worker(
+    servers: LocalServers,
+) -> None:
+    shop = Shop(servers)
+    try:
+        shop.start("worker-1", "worker-2")
+        await _hostile_records(shop)
+    finally:
+        shop.stop()
+
+
+async def _hostile_records(shop: Shop) -> None:
+    kcat = shutil.which("kcat")
+    assert kcat, "kcat is installed by `make test`"
+    await shop.stock({"ink": 1000})
+    topic, size = "order.events.v1", 1_048_400
+    before = {(r.partition, r.offset) for r in await read_all(shop.servers.kafka, f"{topic}.dlq")}
+    produce = [kcat, "-b", shop.servers.kafka, "-P", "-t", topic, "-p", "0"]
+    hostile: list[tuple[list[str | bytes], bytes]] = [
+        ([*produce, "-Z", "-K", ":"], b":\n"),  # neither key nor value
+        ([*produce, "-H", b"caf\xe9=1"], b"a header whose name is not UTF-8\n"),
+        ([*produce, "-X", "message.max.bytes=2000000"], b"x" * size + b"\n"),
+    ]
+    for command, content in hostile:
+        await asyncio.to_thread(
+            subprocess.run, command, input=content, timeout=30, check=True, capture_output=True
+        )
+    ids = await post_all(shop.url, [order(("ink", 1))] * 60)
+    ends = await shop.all_end(ids, END_SECONDS)
+    assert {("CONFIRMED", None)} == set(ends.values())
+    await shop.at_rest()
+    dead = await read_all(shop.servers.kafka, f"{topic}.dlq")
+    letters = [record for record in dead if (record.partition, record.offset) not in before]
+    about = [dict(letter.headers) for letter in letters]
+    groups = [group for group, topics in GROUPS.items() if topic in topics]
+    assert 3 * len(groups) == len(letters), "each group gave each of them up"
+    assert len(groups) == sum("dlq-truncated" in headers for headers in about)
+    assert len(groups) == sum("unreadable" in headers for headers in about)
+    assert all(worker.is_ready() for worker in shop.workers.values())
 
 
 async def test_a_worker_answers_for_orders_that_another_accepted_and_processed(
