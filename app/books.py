@@ -23,8 +23,13 @@ from app.stores.repositories import LEDGER, ORDERS, PAYMENTS, RESERVATIONS, STOC
 
 Doc = Mapping[str, Any]
 
-NOTHING_HELD = (None, ReservationStatus.REJECTED, ReservationStatus.RELEASED)
-NOTHING_PAID = (None, PaymentStatus.FAILED, PaymentStatus.REFUNDED)
+NOTHING_HELD = (
+    None,
+    ReservationStatus.REJECTED,
+    ReservationStatus.RELEASED,
+    ReservationStatus.VOID,
+)
+NOTHING_PAID = (None, PaymentStatus.FAILED, PaymentStatus.REFUNDED, PaymentStatus.VOID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,9 @@ class Audit:
         if order is None:
             return
         order.reservation = doc["status"]
-        if order.total is not None and _digest(dict(doc["items"])) != order.units:
+        # Of an order cancelled before anything was held, the reservation says just that.
+        expected = _digest({}) if doc["status"] == ReservationStatus.VOID else order.units
+        if order.total is not None and _digest(dict(doc["items"])) != expected:
             self._differs("order", doc["_id"], "its reservation is of other items or quantities")
 
     def stock(self, doc: Doc) -> None:
@@ -179,16 +186,20 @@ class Audit:
         """Note an order's payment."""
         order = self._order_of("a payment", doc["_id"])
         amount, status = doc["amount"], doc["status"]
-        if status != PaymentStatus.FAILED:
+        if status not in (PaymentStatus.FAILED, PaymentStatus.VOID):
             self._books.charged += amount
         if status == PaymentStatus.REFUNDED:
             self._books.refunded += amount
         if order is None:
             return
         order.payment = doc
-        if order.total is not None and amount != order.total:
+        # Of an order cancelled before anything was charged, the payment is of nothing.
+        due = 0 if status == PaymentStatus.VOID else order.total
+        if order.total is not None and amount != due:
             self._differs(
-                "order", doc["_id"], f"payment of {text(amount)}, its total is {text(order.total)}"
+                "order",
+                doc["_id"],
+                f"payment {status} of {text(amount)}, its total is {text(order.total)}",
             )
 
     def entry(self, doc: Doc) -> None:
@@ -210,6 +221,9 @@ class Audit:
             self._differs("order", key, f"no payment, but {theirs} {text(amount)} at the provider")
             return
         ours = order.payment["status"]
+        if ours == PaymentStatus.VOID and theirs in NOTHING_PAID:
+            # A crash came between the provider's answer and the payment, and a cancellation after.
+            return
         if theirs != ours or amount != order.payment["amount"]:
             self._differs(
                 "order",
@@ -253,7 +267,7 @@ class Audit:
             self._differs("order", key, f"{order.status}, but its stock is {order.reservation}")
         if not money_agrees:
             self._differs("order", key, f"{order.status}, but its payment is {payment}")
-        if payment is not None and not order.charges:
+        if payment not in (None, PaymentStatus.VOID) and not order.charges:
             self._differs("order", key, f"payment {payment}, but nothing in the provider's ledger")
 
     def _order_of(self, what: str, key: str) -> _Order | None:

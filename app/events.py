@@ -8,7 +8,7 @@ done again emits the same event again and whoever heard it before knows it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -77,19 +77,37 @@ class OrderPlaced(OrderData):
     fingerprint: str | None = None  # of the request's body, for idempotent posts
 
 
+class CancellationRequested(EventData):
+    """Somebody wants the order cancelled: its user, or the sweep for orders that take too long."""
+
+    reason: str
+
+
+class OrderCancelling(EventData):
+    """The order service decided that the order is cancelled: every step undoes what it did, or
+    promises never to begin."""
+
+    reason: str
+
+
+class StepFailed(EventData):
+    """A step did not come about and left nothing behind; `reason` becomes the cancel reason."""
+
+    reason: str
+
+
 class InventoryReserved(OrderData):
     """Every item of the order is held."""
 
 
-class InventoryRejected(EventData):
-    """Nothing is held; `reason` is a cancel reason, `products` those that were short."""
+class InventoryRejected(StepFailed):
+    """Nothing is held; `products` are those that were short."""
 
-    reason: str
     products: tuple[str, ...] = ()
 
 
 class InventoryReleased(EventData):
-    """What was held is available again."""
+    """Nothing is held: what was, is available again; what was not, never will be."""
 
 
 class PaymentProcessed(OrderData):
@@ -98,18 +116,31 @@ class PaymentProcessed(OrderData):
     payment_id: str
 
 
-class PaymentFailed(EventData):
+class PaymentFailed(StepFailed):
     """Nothing was charged."""
 
     amount: Money
-    reason: str
     detail: str | None = None
 
 
 class PaymentRefunded(EventData):
-    """What was charged was given back."""
+    """Nothing is charged: what was, was given back; what was not, never will be."""
 
     amount: Money
+
+
+class PaymentRefundFailed(EventData):
+    """The provider refused to give back what was charged; it will be asked again."""
+
+    amount: Money
+    attempt: int = Field(ge=1)
+    detail: str | None = None
+
+
+class PaymentRefundRetried(EventData):
+    """It is time to ask for a refund that was refused once more."""
+
+    attempt: int = Field(ge=2)
 
 
 class OrderConfirmed(OrderData):
@@ -122,18 +153,32 @@ class OrderCancelled(OrderData):
     reason: str
 
 
+class NotificationSent(EventData):
+    """Who ordered was told how the order ended; a message that was sent twice has the same id."""
+
+    outcome: Literal["CONFIRMED", "CANCELLED"]
+    channel: Literal["EMAIL", "LOG"]
+    message_id: str
+    at: Instant
+
+
 EVENT_TYPES: Mapping[str, type[EventData]] = {
     model.__name__: model
     for model in (
         OrderPlaced,
+        CancellationRequested,
+        OrderCancelling,
         InventoryReserved,
         InventoryRejected,
         InventoryReleased,
         PaymentProcessed,
         PaymentFailed,
         PaymentRefunded,
+        PaymentRefundFailed,
+        PaymentRefundRetried,
         OrderConfirmed,
         OrderCancelled,
+        NotificationSent,
     )
 }
 
@@ -198,8 +243,20 @@ class Event:
 
 
 def event_id(data: EventData) -> str:
-    """The id of the event with this data: an order has each event at most once."""
-    return str(uuid5(UUID(data.order_id), type(data).__name__))
+    """The id of the event with this data: an order has each event at most once.
+
+    What can happen several times says which time it is: each reason to cancel is a request of its
+    own, and so is each attempt at a refund. Each outcome has a notification of its own.
+    """
+    name = type(data).__name__
+    match data:
+        case CancellationRequested(reason=which):
+            name = f"{name}:{which}"
+        case PaymentRefundFailed(attempt=attempt) | PaymentRefundRetried(attempt=attempt):
+            name = f"{name}:{attempt}"
+        case NotificationSent(outcome=outcome):
+            name = f"{name}:{outcome}"
+    return str(uuid5(UUID(data.order_id), name))
 
 
 def timestamp(at: datetime) -> str:

@@ -5,20 +5,26 @@ of it; the order service only watches and says when the saga has ended.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.events import (
+    CancellationRequested,
     EventData,
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
     OrderCancelled,
+    OrderCancelling,
     OrderConfirmed,
+    OrderData,
     OrderPlaced,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRetried,
+    StepFailed,
 )
 
 
@@ -28,35 +34,63 @@ class SagaState(StrEnum):
     WAITING = "WAITING"  # events of its steps were heard before the order itself
     RUNNING = "RUNNING"
     COMPENSATING = "COMPENSATING"
+    COMPENSATION_FAILED = "COMPENSATION_FAILED"  # a step could not be undone; it is tried again
     COMPLETED = "COMPLETED"
     ABORTED = "ABORTED"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One participant's part: what it says when done, when it failed, when it is undone."""
+    """One participant's part: what it says when done, when it failed, when it is undone.
+
+    Attributes:
+        undo_failed: said when undoing did not work, by a step whose undoing can fail.
+        undo_again: told to it when it is time to try once more.
+    """
 
     name: str
     done: str
     failed: str
     undone: str
+    undo_failed: str | None = None
+    undo_again: str | None = None
 
 
 def step(
-    name: str, *, done: type[EventData], failed: type[EventData], undone: type[EventData]
+    name: str,
+    *,
+    done: type[OrderData],
+    failed: type[StepFailed],
+    undone: type[EventData],
+    undo_failed: type[EventData] | None = None,
+    undo_again: type[EventData] | None = None,
 ) -> Step:
     """A step named by the models of its events."""
-    return Step(name, done.__name__, failed.__name__, undone.__name__)
+    return Step(
+        name,
+        done.__name__,
+        failed.__name__,
+        undone.__name__,
+        undo_failed.__name__ if undo_failed else None,
+        undo_again.__name__ if undo_again else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """Steps in their order, between the event that starts them and the two that can end them."""
+    """Steps in their order, between the event that starts them and the two that can end them.
+
+    Attributes:
+        cancel_request: asks for the order to be cancelled; the order service alone answers it.
+        cancels: tells every step to undo, whatever it has done so far.
+    """
 
     starts: str
     steps: tuple[Step, ...]
     completes: str
     aborts: str
+    cancel_request: str = CancellationRequested.__name__
+    cancels: str = OrderCancelling.__name__
 
     def step(self, name: str) -> Step:
         """The step of the participant `name`."""
@@ -68,39 +102,56 @@ class Saga:
         return self.steps[position - 1].done if position else self.starts
 
     def undo_triggers(self, name: str) -> tuple[str, ...]:
-        """The events that participant `name` compensates on: a later step failed."""
+        """The events that participant `name` compensates on: a later step failed, or the order is
+        cancelled."""
         position = self.steps.index(self.step(name))
-        return tuple(later.failed for later in self.steps[position + 1 :])
+        return (*(later.failed for later in self.steps[position + 1 :]), self.cancels)
 
     def events(self) -> tuple[str, ...]:
         """Every event that moves the saga, its own end apart."""
-        return (self.starts, *(e for s in self.steps for e in (s.done, s.failed, s.undone)))
+        said = (e for s in self.steps for e in (s.done, s.failed, s.undone, s.undo_failed) if e)
+        return (self.starts, *said)
 
     def failed_step(self, seen: Collection[str]) -> Step | None:
         """The step that failed, given the events seen so far."""
         return next((step for step in self.steps if step.failed in seen), None)
 
     def owed(self, seen: Collection[str]) -> tuple[Step, ...]:
-        """The compensations still owed: steps before the failed one that are not yet undone."""
+        """The compensations still owed, given the events seen so far.
+
+        After a failure: the steps before the failed one that are not undone. Of a cancelled order:
+        every step that has neither failed nor said that it is undone, since one that has not begun
+        could still begin.
+        """
         failed = self.failed_step(seen)
-        if failed is None:
+        if self.cancels in seen:
+            concerned = tuple(step for step in self.steps if step.failed not in seen)
+        elif failed is not None:
+            concerned = self.steps[: self.steps.index(failed)]
+        else:
             return ()
-        before = self.steps[: self.steps.index(failed)]
-        return tuple(step for step in before if step.undone not in seen)
+        return tuple(step for step in concerned if step.undone not in seen)
+
+    def undoing(self, seen: Collection[str]) -> bool:
+        """Whether the saga goes backwards."""
+        return self.cancels in seen or self.failed_step(seen) is not None
 
     def state(self, seen: Collection[str]) -> SagaState:
         """Where the saga stands, given the events seen so far, in whatever order they came."""
         if self.starts not in seen:
             return SagaState.WAITING
-        if self.failed_step(seen):
-            return SagaState.COMPENSATING if self.owed(seen) else SagaState.ABORTED
+        if self.undoing(seen):
+            owed = self.owed(seen)
+            if any(step.undo_failed in seen for step in owed):
+                return SagaState.COMPENSATION_FAILED
+            return SagaState.COMPENSATING if owed else SagaState.ABORTED
         if all(step.done in seen for step in self.steps):
             return SagaState.COMPLETED
         return SagaState.RUNNING
 
     def current(self, seen: Collection[str]) -> str | None:
         """The name of the step under way (forward or back), None once the saga has ended."""
-        if self.failed_step(seen):
+        if self.undoing(seen):
             owed = self.owed(seen)
             return owed[-1].name if owed else None
         return next((step.name for step in self.steps if step.done not in seen), None)
@@ -109,7 +160,14 @@ class Saga:
 INVENTORY = step(
     "inventory", done=InventoryReserved, failed=InventoryRejected, undone=InventoryReleased
 )
-PAYMENT = step("payment", done=PaymentProcessed, failed=PaymentFailed, undone=PaymentRefunded)
+PAYMENT = step(
+    "payment",
+    done=PaymentProcessed,
+    failed=PaymentFailed,
+    undone=PaymentRefunded,
+    undo_failed=PaymentRefundFailed,
+    undo_again=PaymentRefundRetried,
+)
 
 INVENTORY_FIRST = Saga(
     starts=OrderPlaced.__name__,
@@ -118,5 +176,9 @@ INVENTORY_FIRST = Saga(
     aborts=OrderCancelled.__name__,
 )
 
-SAGAS = {",".join(step.name for step in saga.steps): saga for saga in (INVENTORY_FIRST,)}
+PAYMENT_FIRST = replace(INVENTORY_FIRST, steps=(PAYMENT, INVENTORY))
+
+SAGAS = {
+    ",".join(step.name for step in saga.steps): saga for saga in (INVENTORY_FIRST, PAYMENT_FIRST)
+}
 """The sagas by the value of `SAGA_ORDER` that chooses them."""

@@ -15,12 +15,20 @@ from typing import Any, Protocol
 import faust
 
 from app import cli, logs, web
+from app.agents.audit import AuditService
 from app.agents.folding import outgoing
 from app.agents.inventory import InventoryService
+from app.agents.notification import NotificationService
 from app.agents.order import OrderService
 from app.agents.payment import PaymentService
+from app.agents.sweeps import add_sweep
 from app.codec import UndecodableError, decode
 from app.events import Event
+from app.notifications import Mailer
+from app.notifications.log import LogMailer
+from app.notifications.smtp import SmtpMailer
+from app.providers import PaymentProvider
+from app.providers.http import HttpProvider
 from app.providers.simulated import SimulatedProvider
 from app.resources import Resources
 from app.saga import SAGAS
@@ -79,36 +87,52 @@ REQUEST_TIMEOUT_MARGIN_SECONDS = 10.0
 
 
 class Service(Protocol):
-    """A participant: the topics it hears, and what it does with a batch of their events."""
+    """A participant: the topics it hears, and what it does with a batch of their events.
+
+    One that needs more of a record than its event has a `decode(record)` of its own; what that
+    returns is what it handles. It raises `UndecodableError` as ever.
+    """
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics it consumes."""
         ...
 
-    async def handle(self, events: Sequence[Event]) -> Sequence[OutRecord]:
+    async def handle(self, events: Sequence[Any]) -> Sequence[OutRecord]:
         """Process events in order; all effects durable on return."""
         ...
+
+
+def build_provider(resources: Resources) -> PaymentProvider:
+    """The payment provider that the settings name."""
+    if resources.settings.payment_provider == "http":
+        return HttpProvider.from_settings(resources.settings)
+    return SimulatedProvider.from_settings(resources.settings, resources.database[LEDGER])
+
+
+def build_mailer(conf: Settings) -> Mailer:
+    """The channel that the settings name."""
+    return SmtpMailer.from_settings(conf) if conf.smtp_url else LogMailer()
 
 
 def build_service(name: str, resources: Resources) -> Service:
     """The service of this name."""
     saga = SAGAS[resources.settings.saga_order]
-    ledger = resources.database[LEDGER]
     makers: dict[str, Callable[[], Any]] = {
         "order": lambda: OrderService(resources, saga),
         "inventory": lambda: InventoryService(resources, saga),
-        "payment": lambda: PaymentService(
-            resources, saga, SimulatedProvider.from_settings(resources.settings, ledger)
-        ),
+        "payment": lambda: PaymentService(resources, saga, build_provider(resources)),
+        "notification": lambda: NotificationService(resources, build_mailer(resources.settings)),
+        "audit": lambda: AuditService(resources),
     }
     service: Service = makers[name]()
     return service
 
 
-# Services whose batches share what they write (the shelf) or are cheap enough to be joined; the
-# payment service waits for its provider, so its partitions wait side by side.
-ONE_LANE = {"order", "inventory"}
+# Services whose batches share what they write (the shelf) or what they send through (the few
+# connections to the mail server), or are cheap enough to be joined; the payment service waits for
+# its provider, so its partitions wait side by side.
+ONE_LANE = {"order", "inventory", "notification", "audit"}
 
 
 def one_lane(chunk: Chunk) -> Hashable:
@@ -209,6 +233,7 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         drain_timeout=conf.drain_timeout_seconds,
     )
     add_agent(app, name, build_service(name, resources), conf)
+    add_sweep(app, name, resources, Publisher(app, timeout=conf.produce_timeout_seconds))
     return app
 
 
@@ -216,7 +241,7 @@ def add_agent(app: ServiceApp, name: str, service: Service, conf: Settings) -> N
     """Let the service hear its topics."""
     participant = Participant(
         name=GROUP_PREFIX + name,
-        decode=_decode,
+        decode=getattr(service, "decode", _decode),
         handle=service.handle,
         publish=Publisher(app, timeout=conf.produce_timeout_seconds),
         on_fatal=end_process,

@@ -8,9 +8,11 @@ import os
 import re
 import socket
 import sys
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -22,7 +24,7 @@ MISCONFIGURED = 2
 # Settings whose values belong in no message or log.
 SECRETIVE = re.compile(r"url|secret|password|token|key|credential", re.IGNORECASE)
 GIVEN_CHARACTERS = 60
-SERVICE_NAMES = ("order", "inventory", "payment")
+SERVICE_NAMES = ("order", "inventory", "payment", "notification", "audit")
 
 
 def default_name() -> str:
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
     worker_port: int = Field(default=6066, ge=1, le=65535)
     worker_bind: str = "127.0.0.1"
     data_dir: Path = Path(".local/data/worker")
-    saga_order: Literal["inventory,payment"] = "inventory,payment"
+    saga_order: Literal["inventory,payment", "payment,inventory"] = "inventory,payment"
 
     # Servers
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
@@ -71,6 +73,11 @@ class Settings(BaseSettings):
     batch_max_records: int = Field(default=1000, ge=1, le=20_000)
     poll_max_records: int = Field(default=3000, ge=1)
 
+    # Saga: an order not ended after so long is cancelled with TIMEOUT. Above the longest outage of
+    # a step that an order is meant to survive.
+    saga_timeout_seconds: float = Field(default=900.0, gt=0)
+    sweep_interval_seconds: float = Field(default=5.0, gt=0)
+
     # Stores
     mongo_timeout_seconds: float = Field(default=10.0, gt=0)
     mongo_pool_size: int = Field(default=20, ge=1)
@@ -83,9 +90,43 @@ class Settings(BaseSettings):
     payment_failure_rate: Rate = Field(default=0.0, ge=0, le=1)
     payment_delay_seconds: float = Field(default=0.0, ge=0, le=60)
     payment_seed: int = 0
+    # The share of refunds that the provider refuses, each attempt anew.
+    payment_refund_failure_rate: Rate = Field(default=0.0, ge=0, le=1)
     inventory_failure_rate: Rate = Field(default=0.0, ge=0, le=1)
-    # So many charges at the provider at once, from one batch.
+    # So many calls to the provider at once, from one batch.
     payment_concurrency: int = Field(default=100, ge=1)
+
+    # Payment provider. `http`: POST to `payment_url`; the order's id is the idempotency key.
+    payment_provider: Literal["simulated", "http"] = "simulated"
+    payment_url: str = "http://127.0.0.1:7070"
+    payment_timeout_seconds: float = Field(default=5.0, gt=0)
+    # A charge that gets no answer is asked for again, so often; then it is voided, and fails.
+    payment_attempts: int = Field(default=5, ge=1, le=20)
+    payment_backoff_seconds: float = Field(default=0.2, gt=0)
+    payment_backoff_max_seconds: float = Field(default=2.0, gt=0)
+    # A refused refund is asked for again after so long, twice as long each time, up to the most.
+    refund_retry_seconds: float = Field(default=5.0, gt=0)
+    refund_retry_max_seconds: float = Field(default=600.0, gt=0)
+
+    # Notifications. Without an address, each is a line of the worker's log. `smtp` takes up TLS
+    # where the server offers it, and insists on it where there is a password and the server is
+    # elsewhere; `smtps` begins with it.
+    smtp_url: str = Field(
+        default="", description="`smtp://[user:password@]host[:port]`, or `smtps://…`"
+    )
+    smtp_from: str = "Orderflow <orders@orderflow.invalid>"
+    # Who is not in the directory of users has this address, `<userId>@` before it: `.invalid` is
+    # reserved never to exist (RFC 2606), so that nobody else is written to.
+    smtp_unknown_domain: str = Field(
+        default="customers.invalid", pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+    )
+    # For a connection, and for a whole message: below the drain time-out, because a message under
+    # way when partitions move is sent again.
+    smtp_timeout_seconds: float = Field(default=10.0, gt=0)
+    # At once: as many as a mail server takes from one client without complaint.
+    smtp_connections: int = Field(default=4, ge=1, le=100)
+    # A message that the server takes for later so often has failed; a server that is away, never.
+    smtp_attempts: int = Field(default=10, ge=1, le=1000)
 
     # HTTP
     auth: Literal["off", "on"] = "off"
@@ -122,8 +163,23 @@ class Settings(BaseSettings):
             raise ValueError("MONGO_TIMEOUT_SECONDS must be below DRAIN_TIMEOUT_SECONDS")
         if self.lock_lease_seconds <= self.mongo_timeout_seconds:
             raise ValueError("LOCK_LEASE_SECONDS must be above MONGO_TIMEOUT_SECONDS")
+        if self.smtp_timeout_seconds >= self.drain_timeout_seconds:
+            raise ValueError("SMTP_TIMEOUT_SECONDS must be below DRAIN_TIMEOUT_SECONDS")
+        self._mail_consistent()
         self.service_names()
         return self
+
+    def _mail_consistent(self) -> None:
+        if "@" not in parseaddr(self.smtp_from)[1] or not self.smtp_from.isprintable():
+            raise ValueError("SMTP_FROM must be an address, such as `Shop <shop@example.com>`")
+        if self.smtp_url:
+            try:
+                url = urlsplit(self.smtp_url)
+                good = url.scheme in ("smtp", "smtps") and url.hostname and url.port != 0
+            except ValueError:
+                good = False
+            if not good or url.path.strip("/"):
+                raise ValueError("SMTP_URL must be smtp://host:port, or smtps://host:port")
 
     def instance_id(self, service: str) -> str | None:
         """The group instance id of a service's member; None for one that is not named, since two

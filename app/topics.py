@@ -6,16 +6,21 @@ To follow a record, read its event's topic here, then the agent that consumes it
 from dataclasses import dataclass
 
 from app.events import (
+    CancellationRequested,
     EventData,
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
+    NotificationSent,
     OrderCancelled,
+    OrderCancelling,
     OrderConfirmed,
     OrderPlaced,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRetried,
 )
 from app.settings import Settings
 
@@ -36,15 +41,22 @@ class TopicSpec:
         return f"{self.name}.dlq"
 
 
-ORDER = TopicSpec("order.events.v1", "order", (OrderPlaced, OrderConfirmed, OrderCancelled))
+ORDER = TopicSpec(
+    "order.events.v1",
+    "order",
+    (OrderPlaced, CancellationRequested, OrderCancelling, OrderConfirmed, OrderCancelled),
+)
 INVENTORY = TopicSpec(
     "inventory.events.v1", "inventory", (InventoryReserved, InventoryRejected, InventoryReleased)
 )
 PAYMENT = TopicSpec(
-    "payment.events.v1", "payment", (PaymentProcessed, PaymentFailed, PaymentRefunded)
+    "payment.events.v1",
+    "payment",
+    (PaymentProcessed, PaymentFailed, PaymentRefunded, PaymentRefundFailed, PaymentRefundRetried),
 )
+NOTIFICATION = TopicSpec("notification.events.v1", "notification", (NotificationSent,))
 
-SPECS: tuple[TopicSpec, ...] = (ORDER, INVENTORY, PAYMENT)
+SPECS: tuple[TopicSpec, ...] = (ORDER, INVENTORY, PAYMENT, NOTIFICATION)
 BY_NAME = {spec.name: spec for spec in SPECS}
 BY_EVENT = {event.__name__: spec for spec in SPECS for event in spec.events}
 

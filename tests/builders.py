@@ -5,35 +5,32 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.events import (
+    CancellationRequested,
     Event,
     EventData,
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
     Item,
+    NotificationSent,
     OrderCancelled,
+    OrderCancelling,
     OrderConfirmed,
     OrderData,
     OrderPlaced,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentRefundRetried,
     order_data,
     timestamp,
 )
-from app.saga import INVENTORY, PAYMENT, Saga
 from app.topics import BY_EVENT
 
 START = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)
 PRICE = 255  # minor units
-
-PAYMENT_FIRST = Saga(
-    starts="OrderPlaced",
-    steps=(PAYMENT, INVENTORY),
-    completes="OrderConfirmed",
-    aborts="OrderCancelled",
-)
-"""The other way round, to see that nothing but the table says which step comes first."""
+BY_USER, TIMEOUT = "CANCELLED_BY_USER", "TIMEOUT"
 
 
 class TickingClock:
@@ -87,32 +84,55 @@ def placed(
     return Event.first(order(wanted, number=number), source="web", at=at or timestamp(START))
 
 
-def after(cause: Event, kind: str, at: str, *, of: OrderPlaced, reason: str | None = None) -> Event:
+def after(
+    cause: Event,
+    kind: str,
+    at: str,
+    *,
+    of: OrderPlaced,
+    reason: str | None = None,
+    attempt: int | None = None,
+) -> Event:
     """The event of this type that `cause` led to, for the order `of`."""
     source = BY_EVENT[kind].owner
-    return cause.follow(data(kind, of, reason=reason), source=source, at=at)
+    return cause.follow(data(kind, of, reason=reason, attempt=attempt), source=source, at=at)
 
 
-def data(kind: str, of: OrderData, *, reason: str | None = None) -> EventData:
+def data(
+    kind: str, of: OrderData, *, reason: str | None = None, attempt: int | None = None
+) -> EventData:
     """The data of an event of this type about the order `of`."""
     carried = order_data(of)
+    about, amount = of.order_id, of.total / 100
     made: dict[str, EventData] = {
         "OrderPlaced": OrderPlaced.model_construct(**carried, fingerprint=None),
+        "CancellationRequested": CancellationRequested(order_id=about, reason=reason or BY_USER),
+        "OrderCancelling": OrderCancelling(order_id=about, reason=reason or BY_USER),
         "InventoryReserved": InventoryReserved.model_construct(**carried),
         "InventoryRejected": InventoryRejected(
-            order_id=of.order_id, reason=reason or "OUT_OF_STOCK", products=("apple",)
+            order_id=about, reason=reason or "OUT_OF_STOCK", products=("apple",)
         ),
-        "InventoryReleased": InventoryReleased(order_id=of.order_id),
-        "PaymentProcessed": PaymentProcessed.model_construct(
-            **carried, payment_id=f"pay-{of.order_id}"
-        ),
+        "InventoryReleased": InventoryReleased(order_id=about),
+        "PaymentProcessed": PaymentProcessed.model_construct(**carried, payment_id=f"pay-{about}"),
         "PaymentFailed": PaymentFailed(
-            order_id=of.order_id, amount=of.total / 100, reason=reason or "PAYMENT_FAILED"
+            order_id=about, amount=amount, reason=reason or "PAYMENT_FAILED"
         ),
-        "PaymentRefunded": PaymentRefunded(order_id=of.order_id, amount=of.total / 100),
+        "PaymentRefunded": PaymentRefunded(order_id=about, amount=amount),
+        "PaymentRefundFailed": PaymentRefundFailed(
+            order_id=about, amount=amount, attempt=attempt or 1
+        ),
+        "PaymentRefundRetried": PaymentRefundRetried(order_id=about, attempt=attempt or 2),
         "OrderConfirmed": OrderConfirmed.model_construct(**carried),
         "OrderCancelled": OrderCancelled.model_construct(
             **carried, reason=reason or "PAYMENT_FAILED"
         ),
     }
+    if kind == "NotificationSent":
+        return NotificationSent(
+            order_id=about,
+            outcome="CONFIRMED",
+            channel="LOG",
+            message_id=f"<{about}.confirmed@orderflow.invalid>",
+            at=START,
+        )
     return made[kind]

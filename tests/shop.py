@@ -15,15 +15,17 @@ from typing import Any
 import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from app.services import GROUP_PREFIX, build_service
+from app.settings import SERVICE_NAMES
 from infra.local.testing import LocalServers, Process, WorkerProcess, start_gateway, start_worker
 from tests.kafka import eventually, lag
+from tests.unit.agents.fakes import resources
 
 ROOT = Path(__file__).parents[1]
 GROUPS = {
-    "orders-order": ["order.events.v1", "inventory.events.v1", "payment.events.v1"],
-    "orders-inventory": ["order.events.v1", "payment.events.v1"],
-    "orders-payment": ["inventory.events.v1"],
+    GROUP_PREFIX + name: list(build_service(name, resources()).topics) for name in SERVICE_NAMES
 }
+"""The topics of each consumer group, as the services themselves say."""
 COMMAND_SECONDS = 120
 # Longer than both workers may be starting again at once, on a busy machine.
 CLIENT_PATIENCE_SECONDS = 90.0

@@ -30,7 +30,10 @@ class PaymentService:
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics of the events it acts on."""
-        heard = (self._saga.trigger(domain.STEP), *self._saga.undo_triggers(domain.STEP))
+        heard = [self._saga.trigger(domain.STEP), *self._saga.undo_triggers(domain.STEP)]
+        again = self._saga.step(domain.STEP).undo_again
+        if again:
+            heard.append(again)
         return tuple(dict.fromkeys(BY_EVENT[event].name for event in heard))
 
     async def handle(self, events: Sequence[Event]) -> list[OutRecord]:

@@ -38,6 +38,7 @@ class ReservationStatus(StrEnum):
     REJECTED = "REJECTED"
     SETTLED = "SETTLED"
     RELEASED = "RELEASED"
+    VOID = "VOID"  # the order was cancelled before anything was held: nothing ever will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def quantities(order: OrderData) -> dict[str, int]:
 
 def products(reservation: Reservation | None, event: Event, saga: Saga) -> frozenset[str]:
     """The products whose stock must be known, and locked, before `event` can be decided."""
-    if reservation is None:
+    if reservation is None or reservation.status is ReservationStatus.VOID:
         if event.type == saga.trigger(STEP) and isinstance(event.data, OrderData):
             return frozenset(item.product_id for item in event.data.items)
         return frozenset()
@@ -143,9 +144,16 @@ def decide(
         touched: Mapping[str, Stock] = {}
         if reservation is None:
             reservation, touched = _reserve(event.data, stocks, now, fails=fails)
+        elif reservation.status is ReservationStatus.VOID:
+            # An attempt that a crash cut short may have left holds, from before the cancellation.
+            return InventoryDecision(reservation, (), _give_back(event.data, stocks))
         return InventoryDecision(reservation, (_outcome(reservation, event, event.data),), touched)
     if reservation is None:
-        return InventoryDecision(None)
+        if event.type != saga.cancels:
+            return InventoryDecision(None)
+        reservation = Reservation(
+            event.order_id, ReservationStatus.VOID, items={}, at=now, ended_at=now
+        )
     if event.type == saga.completes:
         return _settle(reservation, stocks, now)
     if event.type in saga.undo_triggers(STEP):
@@ -171,10 +179,14 @@ def _reserve(
         rejected = Reservation(
             order_id, ReservationStatus.REJECTED, wanted, now, reason, unknown or short, now
         )
-        given_back = {p: stocks[p].hold(order_id, 0) for p in wanted if p in stocks}
-        return rejected, given_back
+        return rejected, _give_back(order, stocks)
     held = {product: stocks[product].hold(order_id, wanted[product]) for product in wanted}
     return Reservation(order_id, ReservationStatus.RESERVED, wanted, now), held
+
+
+def _give_back(order: OrderData, stocks: Mapping[str, Stock]) -> dict[str, Stock]:
+    """The order's products with nothing held by it."""
+    return {p: stocks[p].hold(order.order_id, 0) for p in quantities(order) if p in stocks}
 
 
 def _settle(reservation: Reservation, stocks: Mapping[str, Stock], now: str) -> InventoryDecision:
@@ -192,7 +204,7 @@ def _release(
     if reservation.status is ReservationStatus.RESERVED:
         freed = {p: stocks[p].hold(reservation.order_id, 0) for p in reservation.items}
         reservation = replace(reservation, status=ReservationStatus.RELEASED, ended_at=now)
-    if reservation.status is not ReservationStatus.RELEASED:
+    if reservation.status not in (ReservationStatus.RELEASED, ReservationStatus.VOID):
         return InventoryDecision(reservation)
     assert reservation.ended_at is not None
     data = InventoryReleased.model_construct(order_id=event.data.order_id)

@@ -5,12 +5,13 @@ from enum import StrEnum
 
 from app.domain.decision import Decision
 from app.events import (
+    CancellationRequested,
     Event,
-    InventoryRejected,
     OrderCancelled,
+    OrderCancelling,
     OrderConfirmed,
     OrderPlaced,
-    PaymentFailed,
+    StepFailed,
     order_data,
 )
 from app.saga import Saga, SagaState
@@ -44,6 +45,7 @@ class Order:
         history: the events in the order they were heard here.
         ended_by: the id of the event that ended the saga, so that its repetition, and no other,
             emits the end again.
+        cancelled_by: the id of the request that the order is being cancelled for, likewise.
     """
 
     order_id: str
@@ -52,11 +54,18 @@ class Order:
     reason: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     ended_by: str | None = None
+    cancelled_by: str | None = None
 
     @property
     def seen(self) -> frozenset[str]:
         """The types of the events heard."""
         return frozenset(entry.event for entry in self.history)
+
+    @property
+    def accepted_at(self) -> str | None:
+        """When the order was placed; None while only events of its steps were heard."""
+        placed = (entry.at for entry in self.history if entry.event == OrderPlaced.__name__)
+        return next(placed, None)
 
     @property
     def updated_at(self) -> str:
@@ -70,6 +79,8 @@ def decide(order: Order | None, event: Event, saga: Saga, now: str) -> Decision[
     The same event decided again gives the same answer: an event already heard changes nothing,
     and the one that ended the saga emits the end again, with its first time.
     """
+    if isinstance(event.data, CancellationRequested):
+        return _cancel(order, event, event.data.reason, saga, now)
     if event.type not in saga.events():
         return Decision(order)
     order = order or Order(event.order_id)
@@ -93,6 +104,32 @@ def decide(order: Order | None, event: Event, saga: Saga, now: str) -> Decision[
             return _ended(heard, event, OrderStatus.CANCELLED, saga, now)
         case _:
             return Decision(heard)
+
+
+def _cancel(
+    order: Order | None, event: Event, reason: str, saga: Saga, now: str
+) -> Decision[Order | None]:
+    """Decide on a request to cancel: granted while the saga runs forward, and never afterwards.
+
+    This is the one place where a cancellation and the saga's end meet, so they can't both win.
+    """
+    if order is None or order.placed is None:
+        # A request follows the order in its partition: there is no such order.
+        return Decision(order)
+    if order.cancelled_by is None:
+        if order.status is not OrderStatus.PENDING or saga.undoing(order.seen):
+            return Decision(order)
+        order = replace(
+            order,
+            reason=reason,
+            cancelled_by=event.id,
+            history=(*order.history, HistoryEntry(saga.cancels, now)),
+        )
+    if order.cancelled_by != event.id:
+        return Decision(order)
+    at = next(entry.at for entry in order.history if entry.event == saga.cancels)
+    data = OrderCancelling.model_construct(order_id=order.order_id, reason=reason)
+    return Decision(order, (event.follow(data, source=SOURCE, at=at),))
 
 
 def _ended(
@@ -126,8 +163,4 @@ def _end(order: Order, event: Event, saga: Saga) -> Event:
 
 
 def _failure(event: Event) -> str | None:
-    match event.data:
-        case InventoryRejected(reason=reason) | PaymentFailed(reason=reason):
-            return reason
-        case _:
-            return None
+    return event.data.reason if isinstance(event.data, StepFailed) else None

@@ -6,22 +6,66 @@
 | stock          | product        | inventory  |
 | payments       | order          | payment    |
 | provider_ledger| charge         | the simulated payment provider, as its own books |
+| stock_history  | change of a product's stock by hand | the web |
+| users          | user           | the web    |
+| notifications  | order and outcome | notification |
+| audit          | event          | audit      |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pymongo import ASCENDING, IndexModel, InsertOne
+from pymongo.errors import BulkWriteError
+
 from app.domain.inventory import Reservation, ReservationStatus
+from app.domain.notification import Channel, Notification, NotificationStatus, Recipient
 from app.domain.order import HistoryEntry, Order, OrderStatus
 from app.domain.payment import Payment, PaymentStatus
 from app.events import Item, OrderPlaced
-from app.stores.mongo import Database, Document, DocumentStore
+from app.stores.mongo import DUPLICATE_KEY, Database, Document, DocumentStore, translated
 
 ORDERS = "orders"
 RESERVATIONS = "reservations"
 STOCK = "stock"
 PAYMENTS = "payments"
 LEDGER = "provider_ledger"
+STOCK_HISTORY = "stock_history"
+USERS = "users"
+NOTIFICATIONS = "notifications"
+AUDIT = "audit"
+
+
+def index(*fields: str) -> IndexModel:
+    """An index on the fields, which serves both directions when walked from its other end."""
+    return IndexModel([(field, ASCENDING) for field in fields])
+
+
+INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    # Each filter of the listing, then the listing's order. Those of one status serve the listing of
+    # sagas, the sweep for overdue orders and the count of pending ones, too.
+    ORDERS: (
+        index("acceptedAt", "_id"),
+        index("userId", "acceptedAt", "_id"),
+        index("status", "acceptedAt", "_id"),
+        index("userId", "status", "acceptedAt", "_id"),
+    ),
+    # The sweep for refused refunds.
+    PAYMENTS: (index("status", "refundAt"),),
+    STOCK_HISTORY: (index("productId", "token"),),
+}
+
+
+async def ensure_indexes(database: Database) -> None:
+    """Create the indexes that are missing; done again, it does nothing.
+
+    Raises:
+        TransientStoreError: the server could not be reached or did not answer in time. One that
+            takes long goes on meanwhile.
+    """
+    for name, indexes in INDEXES.items():
+        with translated():
+            await database[name].create_indexes(list(indexes))
 
 
 def orders(database: Database) -> DocumentStore[Order]:
@@ -41,6 +85,29 @@ def payments(database: Database) -> DocumentStore[Payment]:
     return DocumentStore(database[PAYMENTS], encode=encode_payment, decode=decode_payment)
 
 
+def notifications(database: Database) -> DocumentStore[Notification]:
+    """What each order's user was told."""
+    return DocumentStore(
+        database[NOTIFICATIONS], encode=encode_notification, decode=decode_notification
+    )
+
+
+async def append_audit(database: Database, entries: Sequence[Document]) -> None:
+    """Add the entries (`_id`: the event's id) that are not there yet; none is ever changed.
+
+    Raises:
+        TransientStoreError: they may not all have been added: add all of them again.
+    """
+    with translated():
+        try:
+            await database[AUDIT].bulk_write([InsertOne(e) for e in entries], ordered=False)
+        except BulkWriteError as error:
+            details = error.details or {}
+            codes = {fault["code"] for fault in details.get("writeErrors", [])}
+            if codes != {DUPLICATE_KEY} or details.get("writeConcernErrors"):
+                raise
+
+
 def encode_order(order: Order) -> Document:
     """Amounts in minor units; times are datetimes where they are queried, else texts."""
     fields: Document = {
@@ -49,6 +116,8 @@ def encode_order(order: Order) -> Document:
         "history": [{"event": entry.event, "at": entry.at} for entry in order.history],
         "updatedAt": order.updated_at,
         "endedBy": order.ended_by,
+        "cancelledBy": order.cancelled_by,
+        "acceptedAt": order.accepted_at,
     }
     if order.placed is not None:
         placed = order.placed
@@ -86,6 +155,7 @@ def decode_order(document: Mapping[str, Any]) -> Order:
         reason=document["reason"],
         history=tuple(HistoryEntry(e["event"], e["at"]) for e in document["history"]),
         ended_by=document["endedBy"],
+        cancelled_by=document.get("cancelledBy"),
     )
 
 
@@ -122,7 +192,9 @@ def encode_payment(payment: Payment) -> Document:
         "at": payment.at,
         "paymentId": payment.payment_id,
         "detail": payment.detail,
-        "refundedAt": payment.refunded_at,
+        "refundAttempts": payment.refund_attempts,
+        "refundAt": payment.refund_at,
+        "refundDetail": payment.refund_detail,
     }
 
 
@@ -135,5 +207,45 @@ def decode_payment(document: Mapping[str, Any]) -> Payment:
         at=document["at"],
         payment_id=document["paymentId"],
         detail=document["detail"],
-        refunded_at=document["refundedAt"],
+        refund_attempts=document["refundAttempts"],
+        refund_at=document["refundAt"],
+        refund_detail=document["refundDetail"],
+    )
+
+
+def encode_notification(notification: Notification) -> Document:
+    """The recipient stays as it was when the message was first claimed."""
+    return {
+        "orderId": notification.order_id,
+        "outcome": notification.outcome,
+        "status": notification.status.value,
+        "channel": notification.channel.value,
+        "recipient": {
+            "address": notification.recipient.address,
+            "name": notification.recipient.name,
+        },
+        "messageId": notification.message_id,
+        "claimedAt": notification.claimed_at,
+        "attempts": notification.attempts,
+        "deferrals": notification.deferrals,
+        "at": notification.at,
+        "reason": notification.reason,
+    }
+
+
+def decode_notification(document: Mapping[str, Any]) -> Notification:
+    """The notification of a document."""
+    to = document["recipient"]
+    return Notification(
+        order_id=document["orderId"],
+        outcome=document["outcome"],
+        status=NotificationStatus(document["status"]),
+        channel=Channel(document["channel"]),
+        recipient=Recipient(to["address"], to["name"]),
+        message_id=document["messageId"],
+        claimed_at=document["claimedAt"],
+        attempts=document["attempts"],
+        deferrals=document["deferrals"],
+        at=document["at"],
+        reason=document["reason"],
     )

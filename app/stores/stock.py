@@ -1,9 +1,11 @@
 """Stock documents: one a product, each write refused where a higher fencing token was seen."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
 
 from app.domain.inventory import Stock
 from app.stores.errors import ConflictError
@@ -76,6 +78,54 @@ class StockStore:
             return 0
         with translated():
             return (await self.collection.bulk_write(writes, ordered=False)).upserted_count
+
+    async def set_available(
+        self, product: str, before: Stock | None, available: int, token: int, at: str
+    ) -> Stock:
+        """Set how many units are available, under the product's lock; creates a missing product.
+
+        What there was at first moves along, so that the books still balance. The change is noted in
+        the same write as `lastSet`, from where it goes into the product's history.
+
+        Raises:
+            ConflictError: the product has seen a higher token, or exists meanwhile.
+        """
+        change = {
+            "at": at,
+            "before": before.available if before else 0,
+            "after": available,
+            "token": token,
+        }
+        if before is None:
+            made = Stock(product, available, fence=token)
+            document = {
+                "_id": product,
+                "available": available,
+                "holds": {},
+                "sold": 0,
+                "fence": token,
+                "initial": available,
+                "lastSet": change,
+            }
+            with translated():
+                try:
+                    await self.collection.insert_one(document)
+                except DuplicateKeyError as error:
+                    raise ConflictError(f"{product} exists meanwhile") from error
+            return made
+        if before.fence >= token:
+            raise ConflictError(f"fencing token {token} is older than a write that was seen")
+        with translated():
+            result = await self.collection.update_one(
+                {"_id": product, "fence": before.fence},
+                {
+                    "$set": {"available": available, "fence": token, "lastSet": change},
+                    "$inc": {"initial": available - before.available},
+                },
+            )
+        if not result.matched_count:
+            raise ConflictError(f"{product} was written with a higher fencing token")
+        return replace(before, available=available, fence=token)
 
 
 def changes(before: Stock, after: Stock, token: int) -> Document:

@@ -15,7 +15,7 @@ from infra.local.ports import LOOPBACK, Port
 from infra.local.process import Program, Stage
 
 # What `SPLIT=1` starts: one process a service.
-SERVICES = ("order", "inventory", "payment")
+SERVICES = ("order", "inventory", "payment", "notification", "audit")
 # A worker joins its groups and reads its tables back before it is ready.
 WORKER_START_SECONDS = 90.0
 # It finishes what is in flight, commits and leaves its groups.

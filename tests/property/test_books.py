@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.books import Books, balance
@@ -22,6 +22,12 @@ FATES = {
     "declined": ("CANCELLED", "RELEASED", "FAILED"),
     "declined first": ("CANCELLED", None, "FAILED"),
     "refunded": ("CANCELLED", "REJECTED", "REFUNDED"),
+    "cancelled at once": ("CANCELLED", "VOID", "VOID"),
+    "cancelled when held": ("CANCELLED", "RELEASED", "VOID"),
+    "cancelled when held and charged": ("CANCELLED", "RELEASED", "REFUNDED"),
+    "cancelled when charged": ("CANCELLED", "VOID", "REFUNDED"),
+    "cancelled when out of stock": ("CANCELLED", "REJECTED", "VOID"),
+    "cancelled when declined first": ("CANCELLED", "VOID", "FAILED"),
 }
 
 Documents = list[dict[str, Any]]
@@ -59,8 +65,12 @@ class Shop:
             units[product] += quantity
         if reservation:
             held = [[product, quantity] for product, quantity in units.items()]
+            if reservation == "VOID":
+                held = []
             self.reservations.append({"_id": key, "status": reservation, "items": held})
-        if payment:
+        if payment == "VOID":
+            self.payments.append({"_id": key, "status": payment, "amount": 0})
+        elif payment:
             self.payments.append({"_id": key, "status": payment, "amount": total})
             entry = {
                 "_id": key,
@@ -125,6 +135,7 @@ def test_any_single_corrupted_figure_is_found(data: st.DataObject, shop: Shop, b
         for name, paths in FIGURES.items()
         for document in getattr(shop, name)
         for path in paths
+        if not (name == "reservations" and document["status"] == "VOID")
     ]
     document, path = data.draw(st.sampled_from(places))
     *way, last = path
@@ -142,6 +153,8 @@ def test_any_single_lost_document_is_found(data: st.DataObject, shop: Shop) -> N
     )
     documents = getattr(shop, name)
     index = data.draw(st.integers(0, len(documents) - 1))
+    # A void payment says no more than none does.
+    assume(documents[index].get("status") != "VOID")
     key = documents[index]["_id"]
     del documents[index]
 
@@ -210,3 +223,29 @@ def test_a_ledger_entry_without_an_order_is_found(ok: bool) -> None:
     found = Shop(ledger=[entry]).books().discrepancies
 
     assert ("order", "x") == (found[0].kind, found[0].key)
+
+
+@given(shops(), items, st.sampled_from(["CHARGED", "REFUNDED", "FAILED"]))
+def test_a_void_payment_with_money_at_the_provider_is_found(
+    shop: Shop, ordered: list[tuple[str, int, int]], theirs: str
+) -> None:
+    shop.take(ordered, "cancelled at once")
+    key, total = shop.orders[-1]["_id"], shop.orders[-1]["total"]
+    entry = {"_id": key, "orderId": key, "amount": total, "ok": theirs != "FAILED", "at": AT}
+    shop.ledger.append(entry | ({"refundedAt": AT} if theirs == "REFUNDED" else {}))
+
+    found = shop.books().discrepancies
+
+    named = any(one.key == key and "payment VOID" in one.problem for one in found)
+    assert named == (theirs == "CHARGED")
+
+
+@given(shops(), items, st.data())
+def test_a_void_reservation_or_payment_of_a_confirmed_order_is_found(
+    shop: Shop, ordered: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    shop.take(ordered, "confirmed")
+    documents = data.draw(st.sampled_from([shop.reservations, shop.payments]))
+    documents[-1]["status"] = "VOID"
+
+    assert not shop.books().balanced

@@ -1,7 +1,9 @@
 """Events on the wire: what is encoded is decoded; everything else is undecodable, and no worse."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -27,7 +29,7 @@ lines = st.builds(
     quantity=st.integers(1, 1_000_000),
     price=money,
 )
-FIELDS = {
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "order_id": uuids,
     "user_id": texts,
     "items": st.lists(lines, min_size=1, max_size=4).map(tuple),
@@ -40,14 +42,20 @@ FIELDS = {
     "payment_id": texts,
     "amount": st.integers(-MAX_MINOR, MAX_MINOR),
     "detail": st.none() | texts,
+    "outcome": st.sampled_from(["CONFIRMED", "CANCELLED"]),
+    "channel": st.sampled_from(["EMAIL", "LOG"]),
+    "message_id": texts,
+    "at": times,
+    "attempt": st.integers(2, 1000),
 }
 
 
 @st.composite
-def events(draw: st.DrawFn) -> Event:
-    """Any event of any type."""
-    model = EVENT_TYPES[draw(st.sampled_from(sorted(EVENT_TYPES)))]
-    data = model.model_construct(**{name: draw(FIELDS[name]) for name in model.model_fields})
+def events(draw: st.DrawFn, types: Sequence[str] = tuple(sorted(EVENT_TYPES))) -> Event:
+    """Any event of any of the types."""
+    model = EVENT_TYPES[draw(st.sampled_from(types))]
+    fields = {name: draw(FIELDS[name]) for name in model.model_fields}
+    data = model.model_construct(None, **fields)
     return Event(
         id=event_id(data),
         source=draw(texts),
@@ -70,7 +78,7 @@ def test_what_is_encoded_is_decoded(event: Event) -> None:
 @pytest.mark.parametrize("name", sorted(EVENT_TYPES))
 def test_every_type_of_event_is_decoded_as_itself(name: str) -> None:
     @settings(max_examples=20, deadline=None)
-    @given(events().filter(lambda event: event.type == name))
+    @given(events([name]))
     def check(event: Event) -> None:
         record = encode(event)
         again = decode(BY_EVENT[name], record.key, record.value, record.headers)

@@ -1,4 +1,5 @@
-"""The shelf against its invariants: random orders, batches, crashes, replays and stale holders.
+"""The shelf against its invariants: random orders, cancellations, batches, crashes, replays and
+stale holders, in either saga.
 
 The real inventory service runs over in-memory servers. A model beside it knows what was put on the
 shelf, which events exist, and what the service has once said.
@@ -15,13 +16,15 @@ from app.agents.inventory import InventoryService
 from app.domain import inventory as domain
 from app.domain.inventory import ReservationStatus, Stock
 from app.events import Event, OrderPlaced, timestamp
-from app.saga import INVENTORY_FIRST
+from app.saga import SAGAS, Saga
 from app.stores import repositories
 from app.stores.errors import ConflictError
 from app.stores.stock import StockStore, decode
 from app.streaming import OutRecord
-from tests.builders import START, TickingClock, after, placed
+from app.topics import BY_EVENT, ORDER
+from tests.builders import START, TickingClock, after, order, order_id, placed
 from tests.unit.agents.fakes import CrashError, FakeDatabase, FakeRedis, heard, resources, run
+from tests.unit.saga.choreography import same
 
 # Few, so that orders get in each other's way.
 PRODUCTS = ("apple", "pear")
@@ -29,6 +32,7 @@ ABSENT = "unicorn"
 LANES = (0, 1)
 AT = timestamp(START)
 OUTCOMES = {"InventoryReserved", "InventoryRejected"}
+NOTHING_HELD = {ReservationStatus.REJECTED, ReservationStatus.RELEASED, ReservationStatus.VOID}
 
 baskets = st.lists(
     st.tuples(st.sampled_from((*PRODUCTS * 4, ABSENT)), st.integers(1, 3)),
@@ -64,31 +68,45 @@ class Lane:
 class ShelfUnderFaults(RuleBasedStateMachine):
     """Two workers, one lane each, on one shelf."""
 
-    @initialize(levels=st.tuples(*(st.integers(0, 12) for _ in PRODUCTS)))
-    def put(self, levels: tuple[int, ...]) -> None:
+    @initialize(
+        levels=st.tuples(*(st.integers(0, 12) for _ in PRODUCTS)),
+        saga=st.sampled_from(sorted(SAGAS)),
+    )
+    def put(self, levels: tuple[int, ...], saga: str) -> None:
+        self.saga: Saga = SAGAS[saga]
         self.initial = dict(zip(PRODUCTS, levels, strict=True))
         self.database, self.redis, clock = FakeDatabase(), FakeRedis(), TickingClock()
         self.stock = self.database[repositories.STOCK]
         self.kept = self.database[repositories.RESERVATIONS]
         run(StockStore(self.stock).put(self.initial))  # type: ignore[arg-type]
         self.workers = [
-            InventoryService(resources(self.database, self.redis, clock=clock), INVENTORY_FIRST)
+            InventoryService(resources(self.database, self.redis, clock=clock), self.saga)
             for _ in LANES
         ]
         self.lanes = [Lane() for _ in LANES]
         self.orders: dict[str, OrderPlaced] = {}
         self.said: dict[str, Event] = {}
         self.ended: set[str] = set()
+        self.cancelled: set[str] = set()
 
     # What happens around the service
 
     @rule(wanted=st.lists(baskets, min_size=1, max_size=4))
     def place(self, wanted: list[list[tuple[str, int]]]) -> None:
         for basket in wanted:
-            event = placed(basket, number=len(self.orders) + 1)
-            assert isinstance(event.data, OrderPlaced)
-            self.orders[event.order_id] = event.data
-            self._lane(event.order_id).topics[0].append(event)
+            number = len(self.orders) + 1
+            self.orders[order_id(number)] = order(basket, number=number)
+            self._lane(order_id(number)).topics[0].append(placed(basket, number=number))
+            if self.saga.trigger(domain.STEP) != self.saga.starts:
+                self._publish(self.saga.trigger(domain.STEP), order_id(number))
+
+    @precondition(lambda self: self._cancellable())
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """The order service decides so, be anything reserved or not."""
+        chosen = data.draw(st.sampled_from(self._cancellable()))
+        self.cancelled.add(chosen)
+        self._publish(self.saga.cancels, chosen)
 
     @precondition(lambda self: self._reserved())
     @rule(data=st.data(), paid=st.booleans())
@@ -175,11 +193,11 @@ class ShelfUnderFaults(RuleBasedStateMachine):
         for lane in LANES:
             self.handle(lane, (1000, 1000))
         holding = {}
-        for order in self.orders:
-            wanted = domain.quantities(self.orders[order])
-            held = {p: s.held(order) for p, s in self._shelf().items() if s.held(order)}
+        for chosen in self.orders:
+            wanted = domain.quantities(self.orders[chosen])
+            held = {p: s.held(chosen) for p, s in self._shelf().items() if s.held(chosen)}
             assert held in ({}, wanted)
-            holding[order] = bool(held)
+            holding[chosen] = bool(held)
         statuses = {key: document["status"] for key, document in self.kept.documents().items()}
         assert self.orders.keys() == statuses.keys()
         assert {k: s == ReservationStatus.RESERVED for k, s in statuses.items()} == holding
@@ -188,9 +206,11 @@ class ShelfUnderFaults(RuleBasedStateMachine):
     def end_everything(self) -> None:
         """All orders ended: nothing is held, and sold is what the settled orders wanted."""
         self.come_to_rest()
-        for number, order in enumerate(self._reserved()):
-            self._end(order, paid=bool(number % 2))
+        for number, chosen in enumerate(self._reserved()):
+            self._end(chosen, paid=bool(number % 2))
         self.come_to_rest()
+        for cancelled in self.cancelled:
+            assert self.kept.documents()[cancelled]["status"] in NOTHING_HELD
         sold = dict.fromkeys(PRODUCTS, 0)
         for document in self.kept.documents().values():
             if document["status"] == ReservationStatus.SETTLED:
@@ -205,30 +225,39 @@ class ShelfUnderFaults(RuleBasedStateMachine):
 
     # Helpers
 
-    def _lane(self, order: str) -> Lane:
-        return self.lanes[int(order[-12:], 16) % len(LANES)]
+    def _lane(self, chosen: str) -> Lane:
+        return self.lanes[int(chosen[-12:], 16) % len(LANES)]
 
     def _shelf(self) -> dict[str, Stock]:
         return {key: decode(document) for key, document in self.stock.documents().items()}
 
+    def _cancellable(self) -> list[str]:
+        """The orders that are neither cancelled nor confirmed."""
+        return sorted(self.orders.keys() - self.ended - self.cancelled)
+
     def _reserved(self) -> list[str]:
-        """The orders whose payment may have come out by now."""
+        """The orders whose end may have come by now."""
         said = {e.order_id for e in self.said.values() if e.type == "InventoryReserved"}
         return sorted(said - self.ended)
 
-    def _end(self, order: str, paid: bool) -> None:
-        of = self.orders[order]
-        cause = next(
-            e for e in self.said.values() if e.order_id == order and e.type == "InventoryReserved"
-        )
-        kind, topic = ("OrderConfirmed", 0) if paid else ("PaymentFailed", 1)
-        self._lane(order).topics[topic].append(after(cause, kind, AT, of=of))
-        self.ended.add(order)
+    def _end(self, chosen: str, paid: bool) -> None:
+        """Confirmed, or undone by what undoes it: a later step's failure, or the cancellation."""
+        self.ended.add(chosen)
+        if paid and chosen not in self.cancelled:
+            self._publish(self.saga.completes, chosen)
+        else:
+            self._publish(self.saga.undo_triggers(domain.STEP)[0], chosen)
+
+    def _publish(self, kind: str, chosen: str) -> None:
+        topics = self._lane(chosen).topics
+        cause = next(event for event in topics[0] if event.order_id == chosen)
+        event = after(cause, kind, AT, of=self.orders[chosen])
+        topics[BY_EVENT[kind] is not ORDER].append(event)
 
     def _heard(self, records: Sequence[OutRecord]) -> None:
         """What is said again is the same to the last detail, and an order has one outcome."""
         for event in heard(records):
-            assert self.said.setdefault(event.id, event) == event
+            assert same(self.said.setdefault(event.id, event), event, self.saga)
         outcomes = [e.order_id for e in self.said.values() if e.type in OUTCOMES]
         assert len(set(outcomes)) == len(outcomes)
 

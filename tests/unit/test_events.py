@@ -15,20 +15,43 @@ from app.events import (
     order_data,
     timestamp,
 )
-from tests.builders import START, data, order, order_id, placed
+from tests.builders import BY_USER, START, TIMEOUT, data, order, order_id, placed
 
 AT = "2011-12-09T12:50:00.000000Z"
 
 
-def test_an_events_id_follows_from_its_order_and_type_alone() -> None:
+def test_an_events_id_follows_from_its_order_and_type() -> None:
     ids = {event_id(data(name, order(number=n))) for name in EVENT_TYPES for n in range(1, 50)}
 
     assert 49 * len(EVENT_TYPES) == len(ids)
     assert event_id(order({"apple": 1})) == event_id(order({"pear": 9}))
+    assert event_id(data("OrderCancelling", order(), reason=BY_USER)) == event_id(
+        data("OrderCancelling", order(), reason=TIMEOUT)
+    )
+
+
+def test_the_id_of_what_can_happen_several_times_says_which_time_it_is() -> None:
+    requests = {
+        event_id(data("CancellationRequested", order(), reason=reason))
+        for reason in (BY_USER, TIMEOUT, BY_USER)
+    }
+    attempts = {
+        event_id(data(kind, order(), attempt=attempt))
+        for kind in ("PaymentRefundFailed", "PaymentRefundRetried")
+        for attempt in (2, 3, 4, 3)
+    }
+
+    assert 2 == len(requests)
+    assert 6 == len(attempts)
 
 
 def test_ids_never_change_between_versions() -> None:
     assert "ef74a155-1568-51f8-ac69-2e97e9362bcf" == event_id(order())
+    request = data("CancellationRequested", order(), reason=BY_USER)
+    assert "f8c9da8f-bf09-5fb7-9865-46881f31177a" == event_id(request)
+    assert "91a7e544-ec2e-5067-b4cf-fff701caa875" == event_id(
+        data("PaymentRefundRetried", order(), attempt=2)
+    )
 
 
 def test_a_following_event_names_its_cause_and_keeps_correlation_and_trace() -> None:

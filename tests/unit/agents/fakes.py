@@ -15,7 +15,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from app.codec import decode
-from app.domain.payment import Request, Result
+from app.domain.payment import Action, Request, Result
 from app.events import Event
 from app.resources import Clock, Resources
 from app.settings import Settings
@@ -173,7 +173,7 @@ class FakeRedis:
 
 
 class FakeProvider:
-    """Charges each order once, and gives the same answer ever after.
+    """Charges each order once, and gives the same answer ever after; one withdrawn, never.
 
     Attributes:
         calls: the requests of each call.
@@ -193,9 +193,13 @@ class FakeProvider:
     def answer(self, request: Request) -> Result:
         """The answer to one request."""
         key = request.order_id
-        if request.action == "refund":
+        if request.action is Action.REFUND:
             self.charged.pop(key, None)
             return self.answers[key]
+        if request.action is Action.WITHDRAW:
+            self.charged.pop(key, None)
+            self.answers.setdefault(key, Result(ok=False, detail="withdrawn"))
+            return Result(ok=True)
         if key not in self.answers:
             if key in self.declines:
                 self.answers[key] = Result(ok=False, detail="declined")

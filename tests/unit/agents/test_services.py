@@ -7,12 +7,12 @@ from app.agents.order import OrderService
 from app.agents.payment import PaymentService
 from app.events import Event, timestamp
 from app.providers.simulated import SimulatedProvider
-from app.saga import INVENTORY_FIRST
+from app.saga import INVENTORY_FIRST, PAYMENT_FIRST, SAGAS, Saga
 from app.settings import Settings
 from app.stores import repositories
 from app.stores.errors import ConflictError, LeaseUnavailableError
 from app.stores.stock import StockStore
-from tests.builders import PAYMENT_FIRST, START, TickingClock, after, order, order_id, placed
+from tests.builders import START, TickingClock, after, order, order_id, placed
 from tests.unit.agents.fakes import (
     CrashError,
     FakeDatabase,
@@ -22,9 +22,11 @@ from tests.unit.agents.fakes import (
     resources,
     run,
 )
+from tests.unit.saga.choreography import Choreography
 
 ORDERS = range(1, 101)
 AT = timestamp(START)
+both_sagas = pytest.mark.parametrize("saga", SAGAS.values(), ids=SAGAS.keys())
 PRODUCTS = [f"product-{n}" for n in range(10)]
 
 
@@ -300,19 +302,151 @@ def test_the_end_of_an_order_is_told_in_the_same_words_after_it_was_stored() -> 
     [
         ("order", INVENTORY_FIRST, ("order", "inventory", "payment")),
         ("inventory", INVENTORY_FIRST, ("order", "payment")),
-        ("payment", INVENTORY_FIRST, ("inventory",)),
+        ("payment", INVENTORY_FIRST, ("inventory", "order", "payment")),
         ("order", PAYMENT_FIRST, ("order", "payment", "inventory")),
         ("inventory", PAYMENT_FIRST, ("payment", "order")),
-        ("payment", PAYMENT_FIRST, ("order", "inventory")),
+        ("payment", PAYMENT_FIRST, ("order", "inventory", "payment")),
     ],
 )
 def test_each_service_listens_to_the_topics_of_the_events_it_acts_on(
-    service: str, saga: object, topics: tuple[str, ...]
+    service: str, saga: Saga, topics: tuple[str, ...]
 ) -> None:
-    services = {
-        "order": lambda: OrderService(resources(), saga),  # type: ignore[arg-type]
-        "inventory": lambda: InventoryService(resources(), saga),  # type: ignore[arg-type]
-        "payment": lambda: PaymentService(resources(), saga, FakeProvider()),  # type: ignore[arg-type]
+    assert tuple(f"{topic}.events.v1" for topic in topics) == listening(saga)[service]
+
+
+@both_sagas
+def test_the_stories_participants_listen_where_the_services_listen(saga: Saga) -> None:
+    world = Choreography(saga)
+
+    assert {p.name: world.reads(p.name) for p in world.participants} == listening(saga)
+
+
+def listening(saga: Saga) -> dict[str, tuple[str, ...]]:
+    """The topics of each service."""
+    return {
+        "order": OrderService(resources(), saga).topics,
+        "inventory": InventoryService(resources(), saga).topics,
+        "payment": PaymentService(resources(), saga, FakeProvider()).topics,
     }
 
-    assert tuple(f"{topic}.events.v1" for topic in topics) == services[service]().topics
+
+def shelved(database: FakeDatabase) -> set[tuple[int, int]]:
+    """How many are available of a product, and how many orders hold it; of all products."""
+    shelf = database[repositories.STOCK].documents().values()
+    return {(product["available"], len(product["holds"])) for product in shelf}
+
+
+def cancelling(number: int) -> Event:
+    of = order(basket(number), number=number)
+    return after(placed(basket(number), number=number), "OrderCancelling", AT, of=of)
+
+
+def trigger(saga: Saga, step: str, number: int) -> Event:
+    """The event that a step of the order waits for."""
+    first = placed(basket(number), number=number)
+    kind = saga.trigger(step)
+    if kind == first.type:
+        return first
+    return after(first, kind, AT, of=order(basket(number), number=number))
+
+
+@both_sagas
+def test_a_hundred_orders_are_held_and_cancelled_in_one_batch_with_one_lock_round(
+    saga: Saga,
+) -> None:
+    database, redis = stocked(1000), FakeRedis()
+    service = InventoryService(resources(database, redis), saga)
+    batch = [e for n in ORDERS for e in (trigger(saga, "inventory", n), cancelling(n))]
+
+    events = heard(run(service.handle(batch)))
+
+    assert (1, 1) == (redis.acquired, redis.released)
+    stock, kept = database[repositories.STOCK], database[repositories.RESERVATIONS]
+    assert (1, 1) == (stock.finds, stock.bulk_writes)
+    # Once to know what to lock, once under the locks.
+    assert (2, 1) == (kept.finds, kept.bulk_writes)
+    assert ["InventoryReserved", "InventoryReleased"] * 100 == [event.type for event in events]
+    assert {(1000, 0)} == shelved(database)
+
+
+@both_sagas
+def test_of_orders_cancelled_before_their_trigger_nothing_is_held_or_charged(saga: Saga) -> None:
+    database, redis, provider = stocked(1000), FakeRedis(), FakeProvider()
+    inventory = InventoryService(resources(database, redis), saga)
+    payment = PaymentService(resources(database), saga, provider)
+
+    for service, step, promise in (
+        (inventory, "inventory", "InventoryReleased"),
+        (payment, "payment", "PaymentRefunded"),
+    ):
+        said = heard(run(service.handle([cancelling(n) for n in ORDERS])))
+        assert [promise] * 100 == [event.type for event in said]
+        assert [] == run(service.handle([trigger(saga, step, n) for n in ORDERS]))
+        assert said == heard(run(service.handle([cancelling(n) for n in ORDERS])))
+
+    assert {(1000, 0)} == shelved(database)
+    assert {} == provider.charged
+    assert ["withdraw"] * 100 == [request.action for call in provider.calls for request in call]
+
+
+def test_holds_that_a_crash_left_of_an_order_cancelled_meanwhile_are_given_back() -> None:
+    database = stocked(10)
+    service = InventoryService(resources(database), PAYMENT_FIRST)
+    database[repositories.RESERVATIONS].crash = lambda count: ()
+    with pytest.raises(CrashError):
+        run(service.handle([trigger(PAYMENT_FIRST, "inventory", 1)]))
+    assert {(10, 0), (9, 1), (8, 1)} == shelved(database)
+
+    (said,) = heard(run(service.handle([cancelling(1)])))
+    assert [] == run(service.handle([trigger(PAYMENT_FIRST, "inventory", 1)]))
+
+    assert "InventoryReleased" == said.type
+    assert {(10, 0)} == shelved(database)
+
+
+@both_sagas
+def test_a_charge_that_a_crash_left_of_an_order_cancelled_meanwhile_is_given_back(
+    saga: Saga,
+) -> None:
+    database, provider = FakeDatabase(), FakeProvider()
+    service = PaymentService(resources(database), saga, provider)
+    database[repositories.PAYMENTS].crash = lambda count: ()
+    with pytest.raises(CrashError):
+        run(service.handle([trigger(saga, "payment", 1)]))
+    assert [order_id(1)] == list(provider.charged)
+
+    (said,) = heard(run(service.handle([cancelling(1)])))
+    assert [] == run(service.handle([trigger(saga, "payment", 1)]))
+
+    assert "PaymentRefunded" == said.type
+    assert {} == provider.charged
+
+
+@both_sagas
+@pytest.mark.parametrize("cancelled_first", [True, False])
+def test_a_trigger_and_its_cancellation_in_one_batch_leave_nothing_charged(
+    saga: Saga, cancelled_first: bool
+) -> None:
+    provider = FakeProvider()
+    service = PaymentService(resources(), saga, provider)
+    batch = [cancelling(1), trigger(saga, "payment", 1)]
+
+    run(service.handle(batch if cancelled_first else batch[::-1]))
+
+    assert {} == provider.charged
+
+
+@both_sagas
+def test_the_order_service_grants_a_hundred_requests_in_one_load_and_one_save(saga: Saga) -> None:
+    database, clock = FakeDatabase(), TickingClock(START)
+    service = OrderService(resources(database, clock=clock), saga)
+    requests = [
+        after(placed(number=n), "CancellationRequested", AT, of=order(number=n)) for n in ORDERS
+    ]
+
+    said = run(service.handle([*(placed(number=n) for n in ORDERS), *requests]))
+
+    orders = database[repositories.ORDERS]
+    assert (1, 1) == (orders.finds, orders.bulk_writes)
+    assert ["OrderCancelling"] * 100 == [event.type for event in heard(said)]
+    assert said == run(service.handle(requests))

@@ -12,11 +12,21 @@ from app.domain.inventory import (
     quantities,
 )
 from app.events import Event
-from app.saga import INVENTORY_FIRST
+from app.saga import INVENTORY_FIRST, PAYMENT_FIRST, Saga
 from tests.builders import after, order, order_id, placed
+from tests.unit.saga.stories import both_tables
 
 EARLY, LATE = "2011-12-09T12:00:00.000000Z", "2011-12-09T13:00:00.000000Z"
 ORDER = order_id(1)
+VOID = ReservationStatus.VOID
+# What undoes a reservation, and what settles it.
+ENDS = [
+    pytest.param(INVENTORY_FIRST, "PaymentFailed", id="inventory first, a later step failed"),
+    pytest.param(INVENTORY_FIRST, "OrderCancelling", id="inventory first, cancelled"),
+    pytest.param(INVENTORY_FIRST, "OrderConfirmed", id="inventory first, confirmed"),
+    pytest.param(PAYMENT_FIRST, "OrderCancelling", id="payment first, cancelled"),
+    pytest.param(PAYMENT_FIRST, "OrderConfirmed", id="payment first, confirmed"),
+]
 
 
 def event(kind: str, wanted: dict[str, int] | None = None) -> Event:
@@ -25,7 +35,11 @@ def event(kind: str, wanted: dict[str, int] | None = None) -> Event:
 
 
 def reservation(status: ReservationStatus) -> Reservation:
+    if status is VOID:
+        return Reservation(ORDER, status, {}, EARLY, ended_at=EARLY)
     ended = None if status is ReservationStatus.RESERVED else EARLY
+    if status is ReservationStatus.REJECTED:
+        return Reservation(ORDER, status, {"apple": 2}, EARLY, "OUT_OF_STOCK", ("apple",), ended)
     return Reservation(ORDER, status, {"apple": 2}, EARLY, ended_at=ended)
 
 
@@ -91,14 +105,13 @@ def test_an_unknown_product_outweighs_one_that_is_short() -> None:
     )
 
 
-@pytest.mark.parametrize("status", ReservationStatus)
-def test_an_old_order_event_takes_no_stock_again(status: ReservationStatus) -> None:
-    kept = reservation(status)
-    if status is ReservationStatus.REJECTED:
-        kept = Reservation(ORDER, status, {"apple": 2}, EARLY, "OUT_OF_STOCK", ("apple",), EARLY)
+@pytest.mark.parametrize("status", [s for s in ReservationStatus if s is not VOID])
+@both_tables
+def test_an_old_trigger_takes_no_stock_again(table: Saga, status: ReservationStatus) -> None:
+    kept, trigger = reservation(status), event(table.trigger("inventory"))
 
-    assert frozenset() == products(kept, placed({"apple": 2}), INVENTORY_FIRST)
-    decision = decide(kept, {}, placed({"apple": 2}), INVENTORY_FIRST, LATE)
+    assert frozenset() == products(kept, trigger, table)
+    decision = decide(kept, {}, trigger, table, LATE)
 
     assert kept is decision.state
     assert {} == decision.touched
@@ -112,36 +125,66 @@ def test_an_old_order_event_takes_no_stock_again(status: ReservationStatus) -> N
 @pytest.mark.parametrize(
     "status", [s for s in ReservationStatus if s is not ReservationStatus.RESERVED]
 )
-@pytest.mark.parametrize("kind", ["PaymentFailed", "OrderConfirmed"])
-def test_an_ended_reservation_touches_no_stock(kind: str, status: ReservationStatus) -> None:
+@pytest.mark.parametrize(("table", "kind"), ENDS)
+def test_an_ended_reservation_touches_no_stock(
+    table: Saga, kind: str, status: ReservationStatus
+) -> None:
     kept = reservation(status)
 
-    assert frozenset() == products(kept, event(kind), INVENTORY_FIRST)
-    decision = decide(kept, {}, event(kind), INVENTORY_FIRST, LATE)
+    assert frozenset() == products(kept, event(kind), table)
+    decision = decide(kept, {}, event(kind), table, LATE)
 
     assert kept is decision.state
     assert {} == decision.touched
-    told_again = kind == "PaymentFailed" and status is ReservationStatus.RELEASED
-    assert ([EARLY] if told_again else []) == [e.time for e in decision.events]
+    told_again = kind != "OrderConfirmed" and status in (ReservationStatus.RELEASED, VOID)
+    assert ([("InventoryReleased", EARLY)] if told_again else []) == [
+        (e.type, e.time) for e in decision.events
+    ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "status"),
-    [
-        ("PaymentFailed", ReservationStatus.RELEASED),
-        ("OrderConfirmed", ReservationStatus.SETTLED),
-    ],
-)
-def test_a_reservation_ends_with_its_saga(kind: str, status: ReservationStatus) -> None:
+@pytest.mark.parametrize(("table", "kind"), ENDS)
+def test_a_reservation_ends_with_its_saga(table: Saga, kind: str) -> None:
     stocks = {"apple": Stock("apple", 3, {ORDER: 2, order_id(2): 1})}
     kept = reservation(ReservationStatus.RESERVED)
 
-    assert frozenset({"apple"}) == products(kept, event(kind), INVENTORY_FIRST)
-    decision = decide(kept, stocks, event(kind), INVENTORY_FIRST, LATE)
+    assert frozenset({"apple"}) == products(kept, event(kind), table)
+    decision = decide(kept, stocks, event(kind), table, LATE)
 
+    settled = kind == "OrderConfirmed"
+    status = ReservationStatus.SETTLED if settled else ReservationStatus.RELEASED
     assert decision.state is not None
     assert (status, LATE) == (decision.state.status, decision.state.ended_at)
     assert {order_id(2): 1} == decision.touched["apple"].holds
+    assert (0 if settled else 2) == decision.touched["apple"].available - 3
+    assert ([] if settled else ["InventoryReleased"]) == [e.type for e in decision.events]
+
+
+@both_tables
+def test_an_order_cancelled_before_it_was_heard_of_is_void_and_needs_no_stock(table: Saga) -> None:
+    assert frozenset() == products(None, event("OrderCancelling"), table)
+
+    decision = decide(None, {}, event("OrderCancelling"), table, LATE)
+
+    assert decision.state is not None
+    assert (VOID, LATE) == (decision.state.status, decision.state.ended_at)
+    assert {} == decision.touched
+    assert [("InventoryReleased", LATE)] == [(e.type, e.time) for e in decision.events]
+
+
+@both_tables
+@pytest.mark.parametrize("held", [0, 2], ids=["nothing", "a hold"])
+def test_a_void_order_holds_nothing_when_its_trigger_comes_and_gives_back_what_a_crash_left(
+    table: Saga, held: int
+) -> None:
+    kept, trigger = reservation(VOID), event(table.trigger("inventory"), {"apple": 2, "nut": 1})
+    stocks = {"apple": Stock("apple", 5).hold(ORDER, held)}
+
+    assert frozenset({"apple", "nut"}) == products(kept, trigger, table)
+    decision = decide(kept, stocks, trigger, table, LATE)
+
+    assert kept is decision.state
+    assert {"apple": Stock("apple", 5)} == decision.touched
+    assert () == decision.events
 
 
 @pytest.mark.parametrize("kind", ["PaymentFailed", "OrderConfirmed", "PaymentProcessed"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import SERVICE_NAMES
 from infra.local.errors import LocalError
 from infra.local.ports import LOOPBACK, Ports, free_ports
 from infra.local.process import Program, Stage, Started, start_ticks
@@ -38,8 +39,8 @@ def test_split_starts_one_worker_a_service_each_at_its_own_port(tmp_path: Path) 
     workers = [one for one in world(tmp_path, SPLIT="1").programs() if "worker" in one.name]
 
     services = [worker.environment["SERVICES"] for worker in workers]
-    assert services == ["order", "inventory", "payment"]
-    assert [worker.ports[0].number for worker in workers] == [6066, 6067, 6068]
+    assert list(SERVICE_NAMES) == services
+    assert [worker.ports[0].number for worker in workers] == [6066, 6067, 6068, 6069, 6070]
 
 
 def test_no_workers_means_the_servers_only(tmp_path: Path) -> None:
