@@ -15,16 +15,25 @@ from app.saga import SAGAS
 from app.settings import Settings
 from app.stores import mongo, repositories
 from app.stores.idempotency import IdempotencyKeys, Keys
+from app.stores.locks import FencedLocks
+from app.stores.stock import StockStore
+from app.stores.stock_history import StockHistory
+from app.stores.users import UserStore
 from app.web import queries
 from app.web.acceptance import STORED_TIMEOUT_SECONDS, Acceptor
 from app.web.accepted import AcceptedOrders
 from app.web.batching import BatchedLookup
+from app.web.cancelling import Canceller
 from app.web.health import HealthViews
+from app.web.indexing import Indexing
 from app.web.middleware import answered, instance_headers
 from app.web.orders import OrderViews
 from app.web.participants import PaymentViews, StockViews
 from app.web.reading import Reader
 from app.web.routes import Route, add_routes
+from app.web.sagas import SagaViews
+from app.web.stocking import Locks, Stocking
+from app.web.users import UserViews
 from app.web.waiting import OrderWatcher
 
 __all__ = ["Route", "add_routes", "application_options", "register"]
@@ -49,7 +58,12 @@ def register(app: faust.App, resources: Resources) -> None:
         claim_seconds=claim_seconds(settings),
         ttl_seconds=settings.idempotency_ttl_seconds,
     )
-    mount(app, resources, keys)
+    locks = FencedLocks(
+        resources.redis,
+        lease_seconds=settings.lock_lease_seconds,
+        wait_seconds=settings.lock_wait_seconds,
+    )
+    mount(app, resources, keys, locks)
 
 
 def claim_seconds(settings: Settings) -> float:
@@ -59,9 +73,10 @@ def claim_seconds(settings: Settings) -> float:
     )
 
 
-def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
-    """`register` with the given store of idempotency keys."""
+def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> None:
+    """`register` with the given idempotency keys and locks."""
     settings, database = resources.settings, resources.reads
+    saga = SAGAS[settings.saga_order]
 
     # Both are set once the worker has started, so they are looked up when called.
     async def publish(event: Event) -> None:
@@ -80,6 +95,13 @@ def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
     )
     until_stored = watcher(queries.finder(database, queries.STORED))
     until_ended = watcher(queries.finder(database, queries.ENDED))
+    reader = Reader(
+        stored=orders.get,
+        accepted=accepted,
+        until_stored=until_stored,
+        until_ended=until_ended,
+        grace_seconds=settings.read_your_writes_seconds,
+    )
     order_views = OrderViews(
         acceptor=Acceptor(
             keys=keys,
@@ -89,19 +111,33 @@ def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
             clock=resources.clock,
             publish_seconds=settings.produce_timeout_seconds,
         ),
-        reader=Reader(
-            stored=orders.get,
-            accepted=accepted,
-            until_stored=until_stored,
-            until_ended=until_ended,
-            grace_seconds=settings.read_your_writes_seconds,
+        canceller=Canceller(
+            reader=reader,
+            saga=saga,
+            publish=publish,
+            clock=resources.clock,
+            publish_seconds=settings.produce_timeout_seconds,
         ),
-        saga=SAGAS[settings.saga_order],
+        reader=reader,
+        database=database,
+        saga=saga,
         max_items=settings.order_max_items,
         max_wait=settings.wait_max_seconds,
     )
-    stock_views = StockViews(database)
-    payment_views = PaymentViews(repositories.payments(database).get)
+    stock_views = StockViews(
+        database,
+        Stocking(
+            stock=StockStore(database[repositories.STOCK]),
+            history=StockHistory(database),
+            locks=locks,
+            clock=resources.clock,
+            write_seconds=settings.mongo_timeout_seconds,
+        ),
+    )
+    payments = repositories.payments(database)
+    payment_views = PaymentViews(payments.get)
+    saga_views = SagaViews(database, reader, payments.load, saga, resources.clock)
+    user_views = UserViews(UserStore(database), resources.clock)
     health_views = HealthViews(
         pings={
             "mongodb": partial(mongo.ping, database),
@@ -114,10 +150,19 @@ def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
         app,
         (
             Route("POST", "/orders", order_views.post),
+            Route("GET", "/orders", order_views.list),
             Route("GET", "/orders/{orderId}", order_views.get),
+            Route("POST", "/orders/{orderId}/cancel", order_views.cancel),
             Route("GET", "/inventory", stock_views.list),
             Route("GET", "/inventory/{productId}", stock_views.get),
+            Route("PUT", "/inventory/{productId}", stock_views.put),
+            Route("GET", "/inventory/{productId}/history", stock_views.history),
             Route("GET", "/payments/{orderId}", payment_views.get),
+            Route("GET", "/sagas", saga_views.list),
+            Route("GET", "/sagas/{orderId}", saga_views.get),
+            Route("GET", "/users", user_views.list),
+            Route("POST", "/users", user_views.post),
+            Route("GET", "/users/{userId}", user_views.get),
             Route("GET", "/livez", health_views.live),
             Route("GET", "/readyz", health_views.ready),
             Route("GET", "/metrics", health_views.metrics),
@@ -131,6 +176,10 @@ def mount(app: faust.App, resources: Resources, keys: Keys) -> None:
         await until_ended.close()
 
     web_app.on_shutdown.append(let_waiters_go)
+    # Building an index over many documents takes longer than a read may.
+    indexing = Indexing(partial(repositories.ensure_indexes, resources.database))
+    web_app.on_startup.append(indexing.start)
+    web_app.on_cleanup.append(indexing.stop)
 
 
 async def _ping(resources: Resources) -> None:

@@ -1,30 +1,33 @@
 """`/orders`: accepting orders and telling what came of them."""
 
-import asyncio
-import re
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
 
 from aiohttp import web
+from pydantic import TypeAdapter
 
 from app.domain.order import OrderStatus
 from app.saga import Saga
+from app.stores.listing import Position, orders_page
+from app.stores.mongo import Database
+from app.web import cursors
 from app.web.acceptance import Acceptance, Acceptor
 from app.web.answers import json_response
+from app.web.cancelling import Canceller, has_ended
+from app.web.links import link
+from app.web.parameters import choice, idempotency_key, order_id_of, text_filter, whole_number
 from app.web.prefer import wait_seconds
 from app.web.problems import ProblemError
 from app.web.reading import Reader
-from app.web.rendering import order_document
-from app.web.requests import idempotency_key, order_id_of, parse_order, read_json_body
+from app.web.rendering import cancelling, order_document
+from app.web.requests import UserId, parse_order, read_json_body
+from app.web.shielded import Shielded
 from app.web.tracing import trace_of
 
-T = TypeVar("T")
-
-PREFIX_HEADER = "X-Forwarded-Prefix"
-# No empty segment, so that the path can't be taken for another host.
-PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+){1,5}")
+LISTED = "orders"
+PAGE_DEFAULT = 50
+PAGE_MOST = 200
+USER_ID = TypeAdapter[str](UserId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,13 @@ class OrderViews:
     """
 
     acceptor: Acceptor
+    canceller: Canceller
     reader: Reader
+    database: Database
     saga: Saga
     max_items: int
     max_wait: float
-    _accepting: set[asyncio.Task[Any]] = field(default_factory=set)
+    _to_its_end: Shielded = field(default_factory=Shielded)
 
     async def post(self, request: web.Request) -> web.Response:
         """`POST /orders`."""
@@ -60,10 +65,56 @@ class OrderViews:
         order = await self.reader.read(order_id_of(request), seconds)
         return json_response(order_document(order, self.saga), headers=_applied(seconds))
 
+    async def list(self, request: web.Request) -> web.Response:
+        """`GET /orders`: newest first."""
+        query = request.query
+        user_id = text_filter(query, "userId", USER_ID)
+        status = choice(query, "status", OrderStatus)
+        limit = whole_number(query, "limit", default=PAGE_DEFAULT, most=PAGE_MOST)
+        position = cursors.cursor_of(query, LISTED, 2)
+        page = await orders_page(
+            self.database,
+            user_id=user_id,
+            status=status,
+            after=Position(*position) if position else None,
+            limit=limit,
+        )
+        last = page.last
+        return json_response(
+            {
+                "orders": [order_document(order, self.saga) for order in page.orders],
+                "nextCursor": cursors.encode(LISTED, last.accepted_at, last.order_id)
+                if last
+                else None,
+            }
+        )
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """`POST /orders/{orderId}/cancel`."""
+        order_id = order_id_of(request)
+        seconds = self._wait_seconds(request)
+        until_ended = self.reader.until_ended
+        if seconds > 0:
+            until_ended.require_room()
+        await self.canceller.cancel(order_id, trace_of(request).traceparent)
+        headers = {"Location": link(request, "orders", order_id)}
+        ended = None
+        if seconds > 0:
+            try:
+                ended = await until_ended.wait(order_id, seconds)
+                headers |= _applied(seconds)
+            except ProblemError:
+                pass  # others took the last places meanwhile; it is asked for all the same
+        if ended is None:
+            return json_response(cancelling(order_id), status=HTTPStatus.ACCEPTED, headers=headers)
+        if ended.status is OrderStatus.CONFIRMED:
+            raise has_ended(ended)  # the confirmation was first
+        return json_response(order_document(ended, self.saga), headers=headers)
+
     async def _answer(
         self, request: web.Request, accepted: Acceptance, seconds: float
     ) -> web.Response:
-        headers = {"Location": f"{_prefix(request)}/orders/{accepted.order_id}"}
+        headers = {"Location": link(request, "orders", accepted.order_id)}
         if accepted.replayed:
             headers["Idempotency-Replayed"] = "true"
         ended = None
@@ -80,24 +131,6 @@ class OrderViews:
     def _wait_seconds(self, request: web.Request) -> float:
         return wait_seconds(request.headers.getall("Prefer", []), self.max_wait)
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Go on even when the client leaves: half an acceptance would leave its key claimed."""
-        task = asyncio.ensure_future(work)
-        self._accepting.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._accepting.discard(task)
-        if not task.cancelled():
-            task.exception()  # its request has heard of it, or has left
-
 
 def _applied(seconds: float) -> dict[str, str]:
     return {"Preference-Applied": f"wait={seconds:g}"} if seconds > 0 else {}
-
-
-def _prefix(request: web.Request) -> str:
-    """Where the gateway has these paths."""
-    given = request.headers.get(PREFIX_HEADER, "")
-    return given if PREFIX.fullmatch(given) else ""

@@ -1,24 +1,28 @@
 """`/inventory` and `/payments`: what the participants know."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from app.domain.payment import Payment
+from app.domain.inventory import Stock
+from app.domain.payment import Payment, PaymentStatus
 from app.stores.mongo import Database
-from app.stores.repositories import STOCK
-from app.stores.stock import StockStore
 from app.web.answers import json_response
-from app.web.problems import ProblemError
+from app.web.links import link
+from app.web.parameters import order_id_of, valid_or_none, whole_number
+from app.web.problems import ProblemError, invalid
 from app.web.queries import stock_page
-from app.web.rendering import payment_document, stock_document
-from app.web.requests import ProductId, order_id_of, whole_number
+from app.web.rendering import payment_document, stock_change_document, stock_document
+from app.web.requests import ProductId, StockLevel, parse, read_json_body
+from app.web.shielded import Shielded
+from app.web.stocking import Stocking
 
 PAGE_DEFAULT = 100
 PAGE_MOST = 1000
+HISTORY_DEFAULT = 50
 PRODUCT_ID = TypeAdapter[str](ProductId)
 
 
@@ -27,6 +31,8 @@ class StockViews:
     """The views of stock."""
 
     database: Database
+    stocking: Stocking
+    _to_its_end: Shielded = field(default_factory=Shielded)
 
     async def list(self, request: web.Request) -> web.Response:
         """`GET /inventory`: `next` is the `after` of the next page, null on the last."""
@@ -42,11 +48,41 @@ class StockViews:
 
     async def get(self, request: web.Request) -> web.Response:
         """`GET /inventory/{productId}`."""
-        product = _product_id(request.match_info["productId"])
-        found = await StockStore(self.database[STOCK]).load([product]) if product else {}
+        return json_response(stock_document(await self._stock(request)))
+
+    async def put(self, request: web.Request) -> web.Response:
+        """`PUT /inventory/{productId}`: sets what is available; 201 where that makes a product."""
+        level = parse(StockLevel, await read_json_body(request))
+        product = valid_or_none(PRODUCT_ID, request.match_info["productId"])
+        if product is None:
+            detail = "must be 1 to 64 characters, no control characters among them"
+            raise invalid([{"field": "productId", "detail": detail}])
+        change = self.stocking.set_available(product, level.available)
+        stock, created = await self._to_its_end(change)
+        return json_response(
+            stock_document(stock),
+            status=HTTPStatus.CREATED if created else HTTPStatus.OK,
+            headers={"Location": link(request, "inventory", product)} if created else None,
+        )
+
+    async def history(self, request: web.Request) -> web.Response:
+        """`GET /inventory/{productId}/history`: what was set by hand, newest first."""
+        limit = whole_number(request.query, "limit", default=HISTORY_DEFAULT, most=PAGE_MOST)
+        stock = await self._stock(request)
+        changes = await self.stocking.history.latest(stock.product_id, limit)
+        return json_response(
+            {
+                "productId": stock.product_id,
+                "history": [stock_change_document(change) for change in changes],
+            }
+        )
+
+    async def _stock(self, request: web.Request) -> Stock:
+        product = valid_or_none(PRODUCT_ID, request.match_info["productId"])
+        found = await self.stocking.stock.load([product]) if product else {}
         if product not in found:
             raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such product.")
-        return json_response(stock_document(found[product]))
+        return found[product]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +95,9 @@ class PaymentViews:
         """`GET /payments/{orderId}`."""
         order_id = order_id_of(request)
         payment = await self.stored(order_id)
-        if payment is None:
+        # A void one says only that nothing ever will be charged.
+        if payment is None or payment.status is PaymentStatus.VOID:
             raise ProblemError(
-                HTTPStatus.NOT_FOUND, f"Nothing was charged or refused for order {order_id} yet."
+                HTTPStatus.NOT_FOUND, f"Nothing was charged or refused for order {order_id}."
             )
         return json_response(payment_document(payment))
-
-
-def _product_id(given: str) -> str | None:
-    """The id, None where it could be no product's."""
-    try:
-        return PRODUCT_ID.validate_python(given)
-    except ValidationError:
-        return None

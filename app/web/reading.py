@@ -59,6 +59,30 @@ class Reader:
             return order
         return await self.until_ended.wait(order_id, left) or await self._last_look(order)
 
+    async def find(self, order_id: str) -> Order:
+        """What is known of the order now, be it only its id, or only the events of its steps.
+
+        Raises:
+            ProblemError: 404 no such order; 503 whether there is one can't be told now.
+        """
+        stored = await self.stored(order_id)
+        if stored is not None:
+            return stored
+        try:
+            known = await self.accepted.known(order_id)
+        except TransientStoreError as error:
+            logger.warning("whether order %s was accepted can't be asked: %s", order_id, error)
+            order = await self.until_stored.wait(order_id, self.grace_seconds)
+            if order is None:
+                raise unavailable(f"Whether there is an order {order_id} can't be told.") from error
+            return order
+        if known is not None:
+            return known.order or Order(order_id)
+        order = await self.stored(order_id)  # it may have been stored since it was looked for
+        if order is None:
+            raise _unknown(order_id)
+        return order
+
     async def _accepted(self, order_id: str, seconds: float) -> Order:
         """An order that the database does not have yet."""
         known: Known | None = Known(None)
@@ -67,7 +91,7 @@ class Reader:
         except TransientStoreError as error:
             logger.warning("whether order %s was accepted can't be asked: %s", order_id, error)
         if known is None and not await self._steps_were_heard(order_id):
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no order {order_id}.")
+            raise _unknown(order_id)
         stored = await self.until_stored.wait(order_id, max(self.grace_seconds, seconds))
         order = stored or (known.order if known else None)
         if order is None:
@@ -85,6 +109,10 @@ class Reader:
         except Exception as error:  # a worker that stops closes its connections meanwhile, too
             logger.warning("order %s is answered as it was: %r", order.order_id, error)
             return order
+
+
+def _unknown(order_id: str) -> ProblemError:
+    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no order {order_id}.")
 
 
 def _placed(order: Order | None) -> Order | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -32,9 +32,6 @@ IDENTITY = "identity"
 # A body of 1 MiB takes 8 s at 1 Mbit/s; who is much slower holds the connection on purpose.
 BODY_SECONDS = 30.0
 NAME_SHOWN = 100
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-KEY_HEADER = "Idempotency-Key"
-VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII
 )
@@ -74,6 +71,24 @@ ProductId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(pr
 UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(printable)]
 Country = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(printable)]
 PlacedAt = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_stored_precision)]
+
+
+UNITS_MOST = 1_000_000_000
+# As browsers check it (HTML, 4.10.5.1.5), but with a dot in the domain and none astray before it.
+EMAIL = re.compile(
+    r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])"
+)
+
+
+def _address(value: str) -> str:
+    if not EMAIL.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as alice@example.com")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+Email = Annotated[str, Field(max_length=254), AfterValidator(_address)]
 
 
 def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -133,6 +148,32 @@ class PlaceOrder(RequestModel):
         )
 
 
+class NewUser(RequestModel):
+    """The body of `POST /users`; without an id one is made up."""
+
+    user_id: UserId | None = None
+    name: Name
+    email: Email
+
+
+class StockLevel(RequestModel):
+    """The body of `PUT /inventory/{productId}`, in units."""
+
+    available: Annotated[int, Field(strict=True, ge=0, le=UNITS_MOST)]
+
+
+M = TypeVar("M", bound=RequestModel)
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """What a body says.
+
+    Raises:
+        ProblemError: 400 for what is no JSON, 422 naming each field that is wrong.
+    """
+    return _validated(model, _json(body))
+
+
 def parse_order(body: bytes, *, max_items: int) -> PlaceOrder:
     """The order in a body.
 
@@ -142,16 +183,17 @@ def parse_order(body: bytes, *, max_items: int) -> PlaceOrder:
     content = _json(body)
     items = content.get("items") if isinstance(content, dict) else None
     if isinstance(items, list) and len(items) > max_items:
-        raise invalid([_error("items", f"must be at most {max_items} items, not {len(items)}")])
-    try:
-        order = PlaceOrder.model_validate(content)
-    except ValidationError as error:
-        raise invalid(_errors(error)) from None
+        raise invalid([error_of("items", f"must be at most {max_items} items, not {len(items)}")])
+    order = _validated(PlaceOrder, content)
     if order.sum > MAX_MINOR:
-        raise invalid([_error("items", f"must add up to at most {text(MAX_MINOR)}")])
+        raise invalid([error_of("items", f"must add up to at most {text(MAX_MINOR)}")])
     if order.total is not None and order.total != order.sum:
         raise invalid(
-            [_error("total", f"is {text(order.total)} but the items add up to {text(order.sum)}")],
+            [
+                error_of(
+                    "total", f"is {text(order.total)} but the items add up to {text(order.sum)}"
+                )
+            ],
             kind="total-mismatch",
         )
     return order
@@ -168,7 +210,7 @@ async def read_json_body(request: web.Request) -> bytes:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"Send {answers.CONTENT_TYPE} in UTF-8.",
-            headers={"Accept-Post": answers.CONTENT_TYPE},
+            headers={"Accept-Post" if request.method == "POST" else "Accept": answers.CONTENT_TYPE},
         )
     if request.headers.get("Content-Encoding", IDENTITY).lower() != IDENTITY:
         raise ProblemError(
@@ -187,48 +229,11 @@ async def read_json_body(request: web.Request) -> bytes:
         ) from None
 
 
-def idempotency_key(request: web.Request) -> str | None:
-    """The request's idempotency key, if it has one.
-
-    Raises:
-        ProblemError: 400 where it is not a usable one.
-    """
-    given = request.headers.getall(KEY_HEADER, [])
-    if not given:
-        return None
-    if len(given) > 1 or not VISIBLE_ASCII.fullmatch(given[0]):
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST,
-            f"{KEY_HEADER} must be 1 to 255 visible ASCII characters, given once.",
-            kind="bad-idempotency-key",
-        )
-    return given[0]
-
-
-def order_id_of(request: web.Request) -> str:
-    """The order id in the path, in its canonical text.
-
-    Raises:
-        ProblemError: 404 where it is no UUID, so no order's.
-    """
-    order_id = request.match_info["orderId"].lower()
-    if not UUID.fullmatch(order_id):
-        raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such order: its id is not a UUID.")
-    return order_id
-
-
-def whole_number(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
-    """The query parameter `name`, from 1 to `most`.
-
-    Raises:
-        ProblemError: 422 where it is something else.
-    """
-    given = query.get(name)
-    if given is None:
-        return default
-    if re.fullmatch(r"[0-9]{1,9}", given) and 1 <= int(given) <= most:
-        return int(given)
-    raise invalid([_error(name, f"must be a whole number from 1 to {most}")])
+def _validated(model: type[M], content: Any) -> M:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise invalid(errors_of(error)) from None
 
 
 def _json(body: bytes) -> Any:
@@ -239,10 +244,11 @@ def _json(body: bytes) -> Any:
         raise ProblemError(HTTPStatus.BAD_REQUEST, detail, kind="bad-json") from None
 
 
-def _errors(error: ValidationError) -> Sequence[Mapping[str, str]]:
+def errors_of(error: ValidationError) -> Sequence[Mapping[str, str]]:
+    """What is wrong with which field."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return [
-        _error(
+        error_of(
             ".".join(str(part)[:NAME_SHOWN] for part in each["loc"]) or "body",
             "is not a field of this request"
             if each["type"] == "extra_forbidden"
@@ -252,5 +258,6 @@ def _errors(error: ValidationError) -> Sequence[Mapping[str, str]]:
     ]
 
 
-def _error(field: str, detail: str) -> Mapping[str, str]:
+def error_of(field: str, detail: str) -> Mapping[str, str]:
+    """One field, and what is wrong with it."""
     return {"field": field, "detail": detail}

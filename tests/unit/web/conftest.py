@@ -16,7 +16,7 @@ from app.resources import Resources
 from app.saga import INVENTORY_FIRST
 from app.settings import Settings
 from app.web import application_options, mount
-from tests.unit.web.fakes import FakeDatabase, FakeKeys, FakeLog, FakeRedis
+from tests.unit.web.fakes import FakeDatabase, FakeKeys, FakeLocks, FakeLog, FakeRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 BODY: dict[str, Any] = {
@@ -38,6 +38,7 @@ class World:
     database: FakeDatabase
     redis: FakeRedis
     keys: FakeKeys
+    locks: FakeLocks
     log: FakeLog
     services: dict[str, bool] = field(default_factory=lambda: {"order": True})
 
@@ -85,7 +86,7 @@ SETTINGS = Settings(
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     database, redis, log = FakeDatabase(), FakeRedis(), FakeLog()
-    keys = FakeKeys(redis)
+    keys, locks = FakeKeys(redis), FakeLocks()
     services = {"order": True}
     resources = Resources(
         SETTINGS,
@@ -103,7 +104,7 @@ async def world() -> AsyncIterator[World]:
         autodiscover=False,
         web_application_options=application_options(SETTINGS),
     )
-    mount(app, resources, keys)
+    mount(app, resources, keys, locks)
     app.web.init_server()
     async with TestClient(TestServer(app.web.web_app)) as client:
-        yield World(client, resources, database, redis, keys, log, services)
+        yield World(client, resources, database, redis, keys, locks, log, services)

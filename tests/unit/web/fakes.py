@@ -1,18 +1,21 @@
 """Servers by hand: as much of each as the web asks for, and each can be away."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from types import SimpleNamespace
 from typing import Any, Self
 
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, DuplicateKeyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.domain.order import Order
 from app.events import Event
 from app.stores import repositories
-from app.stores.errors import TransientStoreError
+from app.stores.errors import LeaseUnavailableError, TransientStoreError
 from app.stores.idempotency import Begun, Fresh, InFlight, Mismatch, Note, Replay
+from app.stores.locks import Lease
 
 UNTIL_SECONDS = 5.0
 
@@ -24,22 +27,54 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+def _same_type(value: Any, operand: Any) -> bool:
+    """MongoDB compares only what is of one type."""
+    return value is not None and isinstance(value, type(operand))
+
+
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, wanted: value in wanted,
-    "$gt": lambda value, wanted: value is not None and value > wanted,
+    "$gt": lambda value, wanted: _same_type(value, wanted) and value > wanted,
+    "$lt": lambda value, wanted: _same_type(value, wanted) and value < wanted,
+    "$lte": lambda value, wanted: _same_type(value, wanted) and value <= wanted,
 }
 
 
+def values_at(document: Any, path: str) -> list[Any]:
+    """The values at a dotted path; of an array each element's."""
+    name, _, rest = path.partition(".")
+    if isinstance(document, list) and name.isdigit():
+        found = document[int(name) : int(name) + 1]
+    elif isinstance(document, list):
+        found = [value for each in document for value in values_at(each, name)]
+    else:
+        found = [document[name]] if name in document else []
+    return [value for each in found for value in values_at(each, rest)] if rest else found
+
+
 def matches(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    for field, wanted in query.items():
-        value = document.get(field)
-        condition = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
-        for operator, operand in condition.items():
-            if operator == "$exists":
-                if (field in document) is not operand:
-                    return False
-            elif not OPERATORS[operator](value, operand):
-                return False
+    return all(_holds(document, field, wanted) for field, wanted in query.items())
+
+
+def _holds(document: Mapping[str, Any], field: str, wanted: Any) -> bool:
+    match field:
+        case "$and":
+            return all(matches(document, each) for each in wanted)
+        case "$or":
+            return any(matches(document, each) for each in wanted)
+        case "$nor":
+            return not any(matches(document, each) for each in wanted)
+    values = values_at(document, field)
+    condition = wanted if isinstance(wanted, Mapping) else {"$in": [wanted]}
+    for operator, operand in condition.items():
+        if operator == "$exists":
+            holds = bool(values) is operand
+        elif operator == "$nin":
+            holds = not any(value in operand for value in values)
+        else:
+            holds = any(OPERATORS[operator](value, operand) for value in values or [None])
+        if not holds:
+            return False
     return True
 
 
@@ -47,22 +82,36 @@ class FakeCursor:
     def __init__(self, collection: "FakeCollection", query: Mapping[str, Any]) -> None:
         self.collection = collection
         self.query = query
+        self.first = 0
         self.most: int | None = None
+        self.order: list[tuple[str, int]] = [("_id", 1)]
 
-    def sort(self, field: str, direction: int) -> Self:
-        assert (field, direction) == ("_id", 1)
+    def sort(self, field: str | list[tuple[str, int]], direction: int = 1) -> Self:
+        self.order = [(field, direction)] if isinstance(field, str) else field
+        return self
+
+    def skip(self, first: int) -> Self:
+        self.first = first
         return self
 
     def limit(self, most: int) -> Self:
         self.most = most
         return self
 
+    async def close(self) -> None:
+        pass
+
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         await self.collection.database.reached()
         self.collection.queries += 1
-        documents = sorted(self.collection.documents.values(), key=lambda d: d["_id"])
-        found = [d for d in documents if matches(d, self.query)]
-        for document in found[: self.most]:
+        found = [d for d in self.collection.documents.values() if matches(d, self.query)]
+        for field, direction in reversed(self.order):
+            found.sort(
+                key=lambda d, field=field: (d.get(field) is not None, d.get(field) or ""),  # type: ignore[misc]
+                reverse=direction < 0,
+            )
+        last = None if self.most is None else self.first + self.most
+        for document in found[self.first : last]:
             yield dict(document)
 
 
@@ -70,10 +119,38 @@ class FakeCollection:
     def __init__(self, database: "FakeDatabase") -> None:
         self.database = database
         self.documents: dict[str, dict[str, Any]] = {}
+        self.indexes: list[Any] = []
         self.queries = 0
 
     def find(self, query: Mapping[str, Any], fields: Any = None) -> FakeCursor:
         return FakeCursor(self, query)
+
+    async def insert_one(self, document: dict[str, Any]) -> None:
+        await self.database.reached()
+        if document["_id"] in self.documents:
+            raise DuplicateKeyError("there already")
+        self.documents[document["_id"]] = dict(document)
+
+    async def update_one(
+        self, query: Mapping[str, Any], update: Mapping[str, Any], *, upsert: bool = False
+    ) -> Any:
+        await self.database.reached()
+        found = next((d for d in self.documents.values() if matches(d, query)), None)
+        if found is None and upsert:
+            found = self.documents[query["_id"]] = {"_id": query["_id"]}
+        if found is not None:
+            found.update(update.get("$set", {}))
+            for field, by in update.get("$inc", {}).items():
+                found[field] = found.get(field, 0) + by
+        return SimpleNamespace(matched_count=int(found is not None))
+
+    async def delete_many(self, query: Mapping[str, Any]) -> None:
+        await self.database.reached()
+        self.documents = {k: d for k, d in self.documents.items() if not matches(d, query)}
+
+    async def create_indexes(self, indexes: list[Any]) -> None:
+        await self.database.reached()
+        self.indexes = indexes
 
     def put(self, key: str, **fields: Any) -> None:
         self.documents[key] = {"_id": key, "version": 1, **fields}
@@ -84,6 +161,7 @@ class FakeDatabase:
         self.collections: dict[str, FakeCollection] = defaultdict(lambda: FakeCollection(self))
         self.down = False
         self.hangs = False
+        self.go_on = asyncio.Event()
 
     def __getitem__(self, name: str) -> FakeCollection:
         return self.collections[name]
@@ -96,7 +174,7 @@ class FakeDatabase:
         if self.down:
             raise AutoReconnect("away")
         if self.hangs:
-            await asyncio.Event().wait()
+            await self.go_on.wait()
 
     def store(self, order: Order) -> None:
         self[repositories.ORDERS].put(order.order_id, **repositories.encode_order(order))
@@ -168,6 +246,29 @@ class FakeKeys:
     def reached(self) -> None:
         if self.redis.down:
             raise TransientStoreError("Redis: away")
+
+
+class FakeLocks:
+    """Grants every lock that is not in `taken`."""
+
+    def __init__(self) -> None:
+        self.token = 100
+        self.taken: set[str] = set()
+        self.held: dict[str, str] = {}
+
+    async def acquire(
+        self, names: Collection[str], *, floor: int = 0, owner: str | None = None
+    ) -> Lease:
+        if self.taken & set(names):
+            raise LeaseUnavailableError("locked")
+        self.token = max(self.token, floor) + 1
+        self.held |= dict.fromkeys(names, owner or "somebody")
+        return Lease(tuple(names), self.token, owner or "somebody", time.monotonic() + 100)
+
+    async def release(self, lease: Lease) -> None:
+        for name in lease.names:
+            if self.held.get(name) == lease.owner:
+                del self.held[name]
 
 
 class FakeLog:

@@ -56,7 +56,7 @@ async def test_an_unknown_product_is_not_found(world: World) -> None:
 
 
 async def test_a_payment_is_shown(world: World) -> None:
-    paid = Payment(ORDER_ID, 1869, PaymentStatus.REFUNDED, "t1", "p1", refunded_at="t2")
+    paid = Payment(ORDER_ID, 1869, PaymentStatus.REFUNDED, "t1", "p1", refund_at="t2")
     world.database[repositories.PAYMENTS].put(ORDER_ID, **repositories.encode_payment(paid))
 
     response = await world.get(f"/payments/{ORDER_ID}")
@@ -69,6 +69,13 @@ async def test_a_payment_is_shown(world: World) -> None:
         "paymentId": "p1",
         "refundedAt": "t2",
     } == await response.json()
+
+
+async def test_a_void_payment_is_none(world: World) -> None:
+    void = Payment(ORDER_ID, 0, PaymentStatus.VOID, "t1", refund_at="t1")
+    world.database[repositories.PAYMENTS].put(ORDER_ID, **repositories.encode_payment(void))
+
+    assert 404 == (await world.get(f"/payments/{ORDER_ID}")).status
 
 
 async def test_an_order_without_a_payment_has_none(world: World) -> None:

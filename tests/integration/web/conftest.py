@@ -1,0 +1,5 @@
+"""The stores' servers and databases."""
+
+from tests.integration.stores.conftest import database, redis, store_servers
+
+__all__ = ["database", "redis", "store_servers"]
