@@ -1,0 +1,267 @@
+"""docker-compose.yml holds together, and with the code, without a Docker engine."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import SERVICE_NAMES, Settings
+from tests.unit.deploy.compose import (
+    FILE,
+    ROOT,
+    compose,
+    environment_of,
+    jobs,
+    ours,
+    raw,
+    services,
+    workers,
+)
+
+NAMES = list(services())
+
+# What the images of others read, and nothing else is given to them.
+FOREIGN_VARIABLES = {
+    "apache/kafka": r"CLUSTER_ID|KAFKA_[A-Z_]+",
+    "mongo": r"HOME",
+    "ghcr.io/kafbat/kafka-ui": r"JAVA_OPTS|KAFKA_CLUSTERS_0_(NAME|BOOTSTRAPSERVERS)",
+}
+# Of the contract: what is where on this machine.
+PORTS = {
+    "gateway": ("GATEWAY_PORT", "3000"),
+    "nginx": ("NGINX_PORT", "8000"),
+    "kafka": ("KAFKA_PORT", "9092"),
+    "mongo": ("MONGODB_PORT", "27017"),
+    "redis": ("REDIS_PORT", "6379"),
+    "kafka-ui": ("KAFKA_UI_PORT", "8080"),
+    **dict.fromkeys(workers(), ("WORKER_PORTS", "6066-6095")),
+}
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$")
+
+
+def image(service: dict[str, Any]) -> tuple[str, str]:
+    name, _, tag = service["image"].rpartition(":")
+    return name, tag
+
+
+def settings_of(name: str, monkeypatch: pytest.MonkeyPatch, **given: str) -> Settings:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    for variable, value in environment_of(services(given)[name]).items():
+        monkeypatch.setenv(variable, value)
+    return Settings()
+
+
+def check_schema(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_file_follows_the_schema_of_the_compose_specification() -> None:
+    done = check_schema(FILE)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schema_refuses_a_field_that_does_not_exist(tmp_path: Path) -> None:
+    wrong = compose()
+    wrong["services"]["redis"]["memory_limit"] = "512m"
+    path = tmp_path / "docker-compose.yml"
+    path.write_text(yaml.safe_dump(wrong))
+
+    done = check_schema(path)
+
+    assert done.returncode == 1
+    assert "memory_limit" in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_service_is_checked_limited_and_started_again(name: str) -> None:
+    service = services()[name]
+
+    if name in jobs():
+        assert service["healthcheck"] == {"disable": True}
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+        assert {"interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
+    assert {"cpus", "memory"} == service["deploy"]["resources"]["limits"].keys()
+    assert service["logging"]["options"]["max-size"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_image_is_of_a_named_version(name: str) -> None:
+    repository, tag = image(services()[name])
+
+    assert repository
+    assert tag not in {"", "latest"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_waits_only_for_what_can_happen(name: str) -> None:
+    for other, wanted in services()[name].get("depends_on", {}).items():
+        if wanted["condition"] == "service_completed_successfully":
+            assert other in jobs()
+        else:
+            assert wanted["condition"] == "service_healthy"
+            assert "test" in services()[other]["healthcheck"]
+
+
+def test_networks_volumes_and_configs_are_declared_and_used() -> None:
+    whole = compose()
+    used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "configs": set()}
+    for service in whole["services"].values():
+        used["networks"].update(service["networks"])
+        used["volumes"].update(volume.split(":")[0] for volume in service.get("volumes", ()))
+        used["configs"].update(config["source"] for config in service.get("configs", ()))
+
+    assert used == {kind: set(whole[kind]) for kind in used}
+    for config in whole["configs"].values():
+        assert (ROOT / config["file"]).is_file()
+
+
+def test_the_services_of_the_system_run_once_each() -> None:
+    run = [services()[name]["environment"]["SERVICES"] for name in workers()]
+
+    assert sorted(SERVICE_NAMES) == sorted(run)
+    assert workers() == run
+
+
+@pytest.mark.parametrize("name", ours())
+def test_every_variable_of_our_processes_is_a_setting_that_the_settings_accept(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = services()[name]["environment"]
+
+    assert set() == {one for one in variables if one.lower() not in Settings.model_fields}
+    conf = settings_of(name, monkeypatch)
+    if name in workers():
+        assert conf.service_names() == (name,)
+        assert conf.worker_name == name
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ours()])
+def test_every_variable_of_another_image_is_one_it_reads(name: str) -> None:
+    variables = services()[name].get("environment", {})
+    known = FOREIGN_VARIABLES.get(image(services()[name])[0], "")
+
+    assert [] == [one for one in variables if not re.fullmatch(known, one)]
+
+
+@pytest.mark.parametrize("name", ours())
+def test_our_processes_listen_where_others_look_for_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = settings_of(name, monkeypatch)
+    all_services = services()
+
+    assert conf.worker_bind == conf.gateway_bind == "0.0.0.0"
+    listeners = all_services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    assert f"BROKER://{conf.kafka_bootstrap_servers}" in listeners
+    assert conf.mongodb_url.startswith("mongodb://mongo:27017/")
+    assert conf.redis_url.startswith("redis://redis:6379/")
+    assert "--replSet rs0" in " ".join(all_services["mongo"]["command"])
+    assert "replicaSet=rs0" in conf.mongodb_url
+    port = conf.gateway_port if name == "gateway" else conf.worker_port
+    if name not in jobs():
+        assert f"http://127.0.0.1:{port}/readyz" == all_services[name]["healthcheck"]["test"][-1]
+
+
+def test_the_gateway_knows_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = settings_of("gateway", monkeypatch)
+
+    assert [f"http://{name}:6066" for name in workers()] == conf.gateway_workers.split(",")
+
+
+def test_nginx_reaches_the_gateways_and_no_server() -> None:
+    networks = {name: set(service["networks"]) for name, service in services().items()}
+
+    assert [name for name in NAMES if networks[name] & networks["nginx"]] == ["gateway", "nginx"]
+
+
+@pytest.mark.parametrize("name", sorted(PORTS))
+def test_ports_are_those_of_the_contract_on_loopback_and_can_be_moved(name: str) -> None:
+    variable, port = PORTS[name]
+    inside = port.split("-")[0]
+
+    assert services()[name]["ports"] == [f"127.0.0.1:{port}:{inside}"]
+    moved = services({variable: "21000-21009"})[name]["ports"]
+    assert moved == [f"127.0.0.1:21000-21009:{inside}"]
+
+
+def test_nothing_else_is_published() -> None:
+    assert set(PORTS) == {name for name, service in services().items() if service.get("ports")}
+
+
+def test_kafka_tells_programs_on_the_host_where_it_was_moved() -> None:
+    kafka = services({"KAFKA_PORT": "19092"})["kafka"]
+
+    assert ",HOST://127.0.0.1:19092" in kafka["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert kafka["ports"] == ["127.0.0.1:19092:9092"]
+    assert kafka["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_token_is_asked_for_unless_somebody_says_otherwise(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings_of(name, monkeypatch).auth == "on"
+    assert settings_of(name, monkeypatch, AUTH="off").auth == "off"
+
+
+def test_no_secret_has_a_value_in_the_file() -> None:
+    given = {
+        (name, variable): str(value)
+        for name, service in raw()["services"].items()
+        for variable, value in service.get("environment", {}).items()
+        if SECRET.search(variable)
+    }
+
+    assert {} == {
+        where: value for where, value in given.items() if not re.fullmatch(r"\$\{\w+:\?.+\}", value)
+    }
+    assert "@" not in "".join(environment_of(services()["order"]).values())  # user:password@host
+
+
+@pytest.mark.parametrize("name", ours())
+def test_our_containers_can_write_nowhere_and_have_no_rights(name: str) -> None:
+    service = services()[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert "volumes" not in service  # replicas would share it
+
+
+@pytest.mark.parametrize("name", [name for name in ours() if name != "gateway"])
+def test_our_command_lines_are_understood(name: str) -> None:
+    service = services()[name]
+    program, *arguments = service["command"]
+    assert program == "faust"
+
+    done = subprocess.run(
+        [sys.executable, "-m", program, *arguments, "--help"],
+        cwd=ROOT,
+        env={**os.environ, **environment_of(service), "DATA_DIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_the_gateway_is_started_as_it_is_here() -> None:
+    assert services()["gateway"]["command"] == ["python", "-m", "gateway"]
+    assert (ROOT / "gateway" / "__main__.py").is_file()
