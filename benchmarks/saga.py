@@ -31,6 +31,8 @@ WARM_UP_ORDERS = 300
 PLENTY = 10_000_000
 TWO_LINE_PRODUCTS = 2500
 PROFILE_SECONDS = 10
+# What an order needs to end; `orderflow-all-services` adds notification and audit to each worker.
+SAGA_SERVICES = "order,inventory,payment"
 
 
 def two_lines(count: int, seed: int = 1) -> Iterator[Sale]:
@@ -58,12 +60,14 @@ async def run(job: str, sales: Sequence[Sale]) -> tuple[list[Result], str]:
     """The job by the whole system and by the stores alone, and where the system's time went."""
     with tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder:
         with LocalServers(Path(folder) / "system") as servers:
-            result, profile = await _system(job, servers, sales)
+            result, profile = await _system(job, "orderflow", SAGA_SERVICES, servers, sales)
+        with LocalServers(Path(folder) / "all") as servers:
+            with_all, _ = await _system(job, "orderflow-all-services", "all", servers, sales)
         with LocalServers(Path(folder) / "alone", only={"mongo", "redis"}) as servers:
             settings = _settings(servers)
             await _stock(settings, sales)
             limit = await stores_alone.run(job, settings, sales)
-    return [result, limit], profile
+    return [result, with_all, limit], profile
 
 
 def _settings(servers: LocalServers) -> Settings:
@@ -81,11 +85,13 @@ async def _stock(settings: Settings, sales: Sequence[Sale]) -> None:
     await resources.close()
 
 
-async def _system(job: str, servers: LocalServers, sales: Sequence[Sale]) -> tuple[Result, str]:
+async def _system(
+    job: str, system: str, services: str, servers: LocalServers, sales: Sequence[Sale]
+) -> tuple[Result, str]:
     settings = _settings(servers)
     await _stock(settings, sales)
     resources = Resources.connect(settings)
-    workers = [start_worker(servers, f"worker-{n}") for n in (1, 2)]
+    workers = [start_worker(servers, f"worker-{n}", env={"SERVICES": services}) for n in (1, 2)]
     gateway = start_gateway(servers, workers)
     try:
         warm = [replace(s, invoice=f"warm-{s.invoice}") for s in sales[:WARM_UP_ORDERS]]
@@ -108,7 +114,7 @@ async def _system(job: str, servers: LocalServers, sales: Sequence[Sale]) -> tup
         await resources.close()
     cpu = {name: after[name].cpu_seconds - before[name].cpu_seconds for name in pids}
     peak = sum(usage.peak_memory_mb for name, usage in after.items() if name != "client")
-    result = Result(job, "orderflow", len(sales), seconds, sum(cpu.values()), peak, books)
+    result = Result(job, system, len(sales), seconds, sum(cpu.values()), peak, books)
     return result, _explain(job, seconds, cpu, after, profiler)
 
 
