@@ -65,8 +65,14 @@ async def create(settings: Settings, topic: NewTopic) -> None:
     await admin.start()
     try:
         await admin.create_topics([topic])
+        await eventually(partial(_described, admin, topic), 10, "the topic is there to be seen")
     finally:
         await admin.close()
+
+
+async def _described(admin: AIOKafkaAdminClient, topic: NewTopic) -> bool:
+    found = {t["topic"]: t["error_code"] for t in await admin.describe_topics()}
+    return found.get(topic.name) == 0
 
 
 async def test_missing_topics_are_created_as_planned(settings: Settings) -> None:
