@@ -103,8 +103,11 @@ class ShelfUnderFaults(RuleBasedStateMachine):
     @precondition(lambda self: self._cancellable())
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        """The order service decides so, be anything reserved or not."""
-        chosen = data.draw(st.sampled_from(self._cancellable()))
+        """The order service decides so, be anything reserved or not, and most of all where a crash
+        left holds of which nothing is remembered."""
+        orders = self._cancellable()
+        half_done = [o for o in orders if o in self._holding() and o not in self.kept.stored]
+        chosen = data.draw(st.sampled_from(half_done or orders))
         self.cancelled.add(chosen)
         self._publish(self.saga.cancels, chosen)
 
@@ -230,6 +233,10 @@ class ShelfUnderFaults(RuleBasedStateMachine):
 
     def _shelf(self) -> dict[str, Stock]:
         return {key: decode(document) for key, document in self.stock.documents().items()}
+
+    def _holding(self) -> set[str]:
+        """The orders that hold anything."""
+        return {chosen for stock in self._shelf().values() for chosen in stock.holds}
 
     def _cancellable(self) -> list[str]:
         """The orders that are neither cancelled nor confirmed."""
