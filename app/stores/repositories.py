@@ -43,8 +43,8 @@ def index(*fields: str) -> IndexModel:
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     # A filter of the listing, then the listing's order. Those of one status serve the listing of
-    # sagas, the sweep for overdue orders and the count of pending ones, too. A user's orders are few
-    # enough to be filtered by status as they are read: a fourth index would cost every order's
+    # sagas, the sweep for overdue orders and the count of pending ones, too. A user's orders are
+    # few enough to be filtered by status as they are read: a fourth index would cost every order's
     # writes more than it saves.
     ORDERS: (
         index("acceptedAt", "_id"),
