@@ -7,16 +7,14 @@ import sys
 import structlog
 import uvloop
 from aiohttp import web
-from pydantic import ValidationError
 
-from app.settings import Settings, settings
+from app.settings import MISCONFIGURED, Settings, settings
 from gateway.app import make_app
 from gateway.logs import configure
 from gateway.server import GatewayRunner
 
 # Connections the kernel holds while the loop is busy: a burst of clients is not refused.
 BACKLOG = 1024
-MISCONFIGURED = 2
 
 logger = structlog.get_logger()
 
@@ -46,11 +44,7 @@ async def serve(app: web.Application, chosen: Settings) -> int:
 
 def main() -> int:
     """Run the gateway; the exit status."""
-    try:
-        chosen = settings()
-    except ValidationError as error:
-        sys.stderr.write(f"{error}\n")
-        return MISCONFIGURED
+    chosen = settings()
     configure(chosen.log_level)
     try:
         app = make_app(chosen)

@@ -296,10 +296,12 @@ class Participant(Generic[E]):
 
     async def _hold(self, batch: Sequence[Chunk], wait: float) -> None:
         """Wait before the next attempt, unless the partitions are being taken away."""
-        self._require_held(batch)
-        if batch[0].tracker.closed:
-            raise _RevokedError
+        self._require_open(batch)
         await asyncio.sleep(wait)
+        self._require_open(batch)
+
+    def _require_open(self, batch: Sequence[Chunk]) -> None:
+        """Another attempt may begin only while work may begin at all, and the batch is ours."""
         self._require_held(batch)
         if batch[0].tracker.closed:
             raise _RevokedError
