@@ -7,6 +7,7 @@ where the original lies.
 """
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.structs import ConsumerRecord
@@ -17,6 +18,18 @@ UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, that steps over unreadable records."""
+
+    async def seek_to_start(self, partitions: Iterable[Any]) -> None:
+        """Set positions to the start, without asking the broker where that is.
+
+        Raises:
+            IllegalStateError: one is not assigned any more.
+        """
+        await self.call_thread(self._seek_to_start, self._ensure_consumer(), partitions)
+
+    async def _seek_to_start(self, consumer: Any, partitions: Iterable[Any]) -> None:
+        for partition in partitions:
+            consumer.seek(partition, 0)
 
     async def _fetch_records(
         self,

@@ -21,6 +21,8 @@ from app.streaming.tracker import CommitTracker
 CHUNK_MAX_RECORDS = 500
 CHUNK_MAX_BYTES = 1_000_000
 DRAIN_TIMEOUT_SECONDS = 15.0
+# A group that has committed nothing begins with the first record that there is.
+EARLIEST = "earliest"
 # The callbacks of a rebalance take some milliseconds.
 SEEK_RETRY_SECONDS = 0.05
 
@@ -86,11 +88,25 @@ class Consumer(driver.Consumer):
         """
         while True:
             try:
-                return cast("Mapping[Any, int]", await super().seek_to_committed())
+                offsets = cast("Mapping[Any, int]", await super().seek_to_committed())
+                await self._seek_to_start(offsets)
+                return offsets
             except IllegalStateError:
                 if self.should_stop:
                     return {}
                 await asyncio.sleep(SEEK_RETRY_SECONDS)
+
+    async def _seek_to_start(self, offsets: Mapping[Any, int | None]) -> None:
+        """Go back to the start of the partitions of which nothing is committed.
+
+        The client leaves their position where it is: past what was fetched and dropped, which
+        would never be processed. Where the first records are gone, it finds the earliest itself.
+        """
+        if self.app.conf.consumer_auto_offset_reset != EARLIEST:
+            return
+        fresh = [tp for tp, end in offsets.items() if not end and self._chunked(tp.topic)]
+        if fresh:
+            await self._thread.seek_to_start(fresh)
 
     def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
         plain = [tp for tp in tps if not self._chunked(tp.topic)]

@@ -1,35 +1,50 @@
 """The transport where a broker is not needed to show it."""
 
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import IllegalStateError
+from faust.types import TP
 
 from app.streaming.transport import Consumer
 
 pytestmark = pytest.mark.timeout(10)
 
 
+ORDERS = TP("orders", 0)
+
+
 class Thread:
     """A consumer thread whose assignment changes under the first questions."""
 
-    def __init__(self, changes: int) -> None:
+    def __init__(self, changes: int = 0, **committed: int | None) -> None:
         self.changes = changes
+        self.committed = {TP(topic, 0): end for topic, end in committed.items()}
         self.asked = 0
+        self.at_start: list[Any] = []
 
-    async def seek_to_committed(self) -> dict[Any, int]:
+    async def seek_to_committed(self) -> dict[Any, int | None]:
         self.asked += 1
         if self.asked <= self.changes:
             raise IllegalStateError("No current assignment for partition")
-        return {("orders", 0): 7}
+        return self.committed
+
+    async def seek_to_start(self, partitions: Iterable[Any]) -> None:
+        self.at_start.extend(partitions)
 
 
 class StoppingConsumer(Consumer):
     """Without Faust's services: only what the question needs."""
 
-    def __init__(self, thread: Thread, *, stopping: bool = False) -> None:
+    def __init__(
+        self, thread: Thread, *, stopping: bool = False, begins_at: str = "earliest"
+    ) -> None:
         self._thread = thread
         self.stopping = stopping
+        self.app = SimpleNamespace(conf=SimpleNamespace(consumer_auto_offset_reset=begins_at))
+        self.transport = SimpleNamespace(chunked_topics={"orders", "payments"})
 
     @property
     def should_stop(self) -> bool:
@@ -37,8 +52,8 @@ class StoppingConsumer(Consumer):
 
 
 async def test_an_assignment_that_changes_while_offsets_are_asked_for_is_asked_for_again() -> None:
-    thread = Thread(changes=2)
-    assert {("orders", 0): 7} == await StoppingConsumer(thread).seek_to_committed()
+    thread = Thread(changes=2, orders=7)
+    assert {ORDERS: 7} == await StoppingConsumer(thread).seek_to_committed()
     assert 3 == thread.asked
 
 
@@ -46,3 +61,19 @@ async def test_a_consumer_that_stops_does_not_ask_again() -> None:
     thread = Thread(changes=10**6)
     assert {} == await StoppingConsumer(thread, stopping=True).seek_to_committed()
     assert 1 == thread.asked
+
+
+@pytest.mark.parametrize("nothing", [None, 0])
+async def test_a_partition_of_which_nothing_is_committed_is_read_from_its_start_again(
+    nothing: int | None,
+) -> None:
+    # The client moves no position to "nothing": what was fetched and dropped would be lost.
+    thread = Thread(orders=nothing, payments=5, changelog=nothing)
+    await StoppingConsumer(thread).seek_to_committed()
+    assert [ORDERS] == thread.at_start
+
+
+async def test_a_group_that_begins_with_what_comes_has_no_start_to_go_back_to() -> None:
+    thread = Thread(orders=None)
+    await StoppingConsumer(thread, begins_at="latest").seek_to_committed()
+    assert [] == thread.at_start
