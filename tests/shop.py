@@ -18,7 +18,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from app.services import GROUP_PREFIX, build_service
 from app.settings import SERVICE_NAMES
 from infra.local.testing import LocalServers, Process, WorkerProcess, start_gateway, start_worker
-from tests.kafka import eventually, lag
+from tests.kafka import committed, end_offsets, eventually
 from tests.unit.agents.fakes import resources
 
 ROOT = Path(__file__).parents[1]
@@ -139,15 +139,22 @@ class Shop:
         return ends
 
     async def at_rest(self, seconds: float = 60) -> None:
-        """Wait until no group has anything left to do."""
+        """Wait until no group has anything left to do.
 
-        async def no_lag() -> bool:
-            lags = await asyncio.gather(
-                *(lag(self.servers.kafka, group, topics) for group, topics in GROUPS.items())
-            )
-            return not any(lags)
+        A group commits after what it said is in the log. So nobody is at work where all have
+        committed up to the ends, and the ends are still the same afterwards.
+        """
+        kafka, heard = self.servers.kafka, {topic for topics in GROUPS.values() for topic in topics}
 
-        await eventually(no_lag, seconds, "no group lags", every=0.5)
+        async def all_done() -> bool:
+            ends = await end_offsets(kafka, *heard)
+            done = await asyncio.gather(*(committed(kafka, group) for group in GROUPS))
+            for topics, offsets in zip(GROUPS.values(), done, strict=True):
+                if any(end > offsets.get(tp, 0) for tp, end in ends.items() if tp.topic in topics):
+                    return False
+            return ends == await end_offsets(kafka, *heard)
+
+        await eventually(all_done, seconds, "no group lags", every=0.3)
 
     async def books_balance(self) -> None:
         """`faust -A app verify` says so."""

@@ -1,4 +1,4 @@
-"""Orders that take too long, participants that stay away, refunds that are refused."""
+"""Refunds that are refused, and steps that fail by the seed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,61 +6,17 @@ from collections.abc import Iterator
 import pytest
 
 from app.domain.simulation import fails
-from app.settings import SERVICE_NAMES
 from infra.local.testing import LocalServers
-from tests.kafka import eventually
 from tests.shop import Shop, order, post_all
 
 pytestmark = pytest.mark.timeout(240)
 END_SECONDS = 90
-ORDERS = 40
 
 
 @pytest.fixture
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
     with LocalServers(tmp_path_factory.mktemp("time")) as servers:
         yield servers
-
-
-@pytest.mark.parametrize("saga", ["inventory,payment", "payment,inventory"])
-@pytest.mark.parametrize("away", ["inventory", "payment"])
-async def test_orders_are_cancelled_when_a_participant_stays_away_and_end_when_it_is_back(
-    servers: LocalServers, saga: str, away: str
-) -> None:
-    shop = Shop(
-        servers,
-        env={
-            "SAGA_ORDER": saga,
-            "SAGA_TIMEOUT_SECONDS": "3",
-            "SWEEP_INTERVAL_SECONDS": "0.5",
-            "STATIC_MEMBERSHIP": "false",
-        },
-    )
-    try:
-        present = ",".join(name for name in SERVICE_NAMES if name != away)
-        shop.start("present-1", SERVICES=present)
-        await shop.stock({"clock": 1000})
-        ids = await post_all(shop.url, [order(("clock", 1))] * ORDERS)
-
-        async def all_are_being_cancelled() -> bool:
-            with shop.database() as database:
-                count = await database.orders.count_documents(
-                    {"_id": {"$in": ids}, "reason": "TIMEOUT"}
-                )
-            return bool(count == ORDERS)
-
-        await eventually(all_are_being_cancelled, END_SECONDS, "the time-out strikes")
-        assert {("PENDING", "TIMEOUT")} == set((await shop.statuses(ids)).values())
-
-        shop.start(f"{away}-1", gateway=False, SERVICES=away)
-        ends = await shop.all_end(ids, END_SECONDS)
-        assert {("CANCELLED", "TIMEOUT")} == set(ends.values())
-        await shop.books_balance()
-        with shop.database() as database:
-            stock = await database.stock.find_one({"_id": "clock"})
-        assert (1000, {}, 0) == (stock["available"], stock["holds"], stock["sold"])
-    finally:
-        shop.stop()
 
 
 async def test_a_refused_refund_is_visible_and_retried_until_it_is_done(
