@@ -4,8 +4,8 @@ They must balance once the system is at rest, whatever crashed on the way:
 
 * of each product, what there was at first is available, reserved or sold, and nothing is reserved;
 * what was sold is what the confirmed orders asked for;
-* what was charged and not refunded is those orders' sum, here and at the provider, who charged
-  each order at most once;
+* what was charged and not refunded is those orders' sum, here and, where its ledger can be read,
+  at the provider, who charged each order at most once;
 * every order has ended, and its reservation and its payment with it.
 """
 
@@ -43,8 +43,13 @@ class Discrepancy:
 
 @dataclass(slots=True)
 class Books:
-    """The totals, and everything that does not agree. Amounts in minor units, stock in units."""
+    """The totals, and everything that does not agree. Amounts in minor units, stock in units.
 
+    Attributes:
+        ledger: whether the provider's ledger was compared.
+    """
+
+    ledger: bool = True
     confirmed: int = 0
     pending: int = 0
     cancelled: Counter[str] = field(default_factory=Counter)
@@ -88,16 +93,20 @@ def balance(
     reservations: Iterable[Doc],
     stock: Iterable[Doc],
     payments: Iterable[Doc],
-    ledger: Iterable[Doc],
+    ledger: Iterable[Doc] | None,
 ) -> Books:
-    """Check the documents of the five collections, as `app.stores` writes them."""
-    audit = Audit()
+    """Check the documents of the five collections, as `app.stores` writes them.
+
+    Args:
+        ledger: the provider's; None where it keeps it to itself.
+    """
+    audit = Audit(ledger=ledger is not None)
     for note, docs in (
         (audit.order, orders),
         (audit.reservation, reservations),
         (audit.stock, stock),
         (audit.payment, payments),
-        (audit.entry, ledger),
+        (audit.entry, ledger or ()),
     ):
         for doc in docs:
             note(doc)
@@ -108,10 +117,13 @@ class Audit:
     """The check under way: takes one document at a time, all orders first, payments before entries.
 
     Of an order it keeps a few figures only, so it can read books that don't fit into memory.
+
+    Args:
+        ledger: whether the provider's ledger is to be had, and so each payment must be in it.
     """
 
-    def __init__(self) -> None:
-        self._books = Books()
+    def __init__(self, *, ledger: bool = True) -> None:
+        self._books = Books(ledger=ledger)
         self._orders: dict[str, _Order] = {}
         self._ordered: Counter[str] = Counter()
 
@@ -240,10 +252,10 @@ class Audit:
             self._books.ordered += units
             self._differs("product", product, f"no stock, but confirmed orders ask for {units}")
         books = self._books
-        for whose, net in (
-            ("payments", books.charged - books.refunded),
-            ("the provider's ledger", books.ledger_charged - books.ledger_refunded),
-        ):
+        sums = {"payments": books.charged - books.refunded}
+        if books.ledger:
+            sums["the provider's ledger"] = books.ledger_charged - books.ledger_refunded
+        for whose, net in sums.items():
             if net != books.revenue:
                 self._differs(
                     "sum",
@@ -267,7 +279,8 @@ class Audit:
             self._differs("order", key, f"{order.status}, but its stock is {order.reservation}")
         if not money_agrees:
             self._differs("order", key, f"{order.status}, but its payment is {payment}")
-        if payment not in (None, PaymentStatus.VOID) and not order.charges:
+        expected = self._books.ledger and payment not in (None, PaymentStatus.VOID)
+        if expected and not order.charges:
             self._differs("order", key, f"payment {payment}, but nothing in the provider's ledger")
 
     def _order_of(self, what: str, key: str) -> _Order | None:
@@ -293,13 +306,16 @@ def _entered(*, ok: bool, refunded: bool) -> str:
     return PaymentStatus.REFUNDED if refunded else PaymentStatus.CHARGED
 
 
-async def load(database: Database) -> Books:
+async def load(database: Database, *, ledger: bool = True) -> Books:
     """Check the books of a database.
+
+    Args:
+        ledger: whether the provider keeps its ledger there; one over HTTP keeps it to itself.
 
     Raises:
         TransientStoreError: the server could not be reached or did not answer in time.
     """
-    audit = Audit()
+    audit = Audit(ledger=ledger)
     for note, name, fields in (
         (audit.order, ORDERS, ("status", "reason", "items", "total")),
         (audit.reservation, RESERVATIONS, ("status", "items")),

@@ -25,14 +25,18 @@ async def verify(
     *,
     wait: float = DEFAULT_WAIT_SECONDS,
     as_json: bool = False,
+    ledger: bool = True,
 ) -> int:
     """Wait until the system is at rest, check the books, print them; 0 if they balance.
+
+    Args:
+        ledger: whether the provider keeps its ledger in this database.
 
     Raises:
         TransientStoreError: MongoDB can't be reached.
     """
     left = await until_rest(database, wait)
-    found = await books.load(database)
+    found = await books.load(database, ledger=ledger)
     if as_json:
         console.out(orjson.dumps(as_document(found, left)).decode(), highlight=False)
     else:
@@ -63,8 +67,8 @@ def as_document(found: Books, left: Unrest) -> dict[str, Any]:
             "revenue": to_major(found.revenue),
             "charged": to_major(found.charged),
             "refunded": to_major(found.refunded),
-            "ledgerCharged": to_major(found.ledger_charged),
-            "ledgerRefunded": to_major(found.ledger_refunded),
+            "ledgerCharged": to_major(found.ledger_charged) if found.ledger else None,
+            "ledgerRefunded": to_major(found.ledger_refunded) if found.ledger else None,
         },
         "discrepancies": [asdict(one) for one in found.discrepancies],
     }
@@ -111,6 +115,7 @@ def _totals(found: Books) -> Table:
     table.add_row("confirmed orders are worth", text(found.revenue))
     table.add_row("  charged", text(found.charged))
     table.add_row("  refunded", text(found.refunded))
-    table.add_row("  charged, says the provider", text(found.ledger_charged))
-    table.add_row("  refunded, says the provider", text(found.ledger_refunded))
+    if found.ledger:
+        table.add_row("  charged, says the provider", text(found.ledger_charged))
+        table.add_row("  refunded, says the provider", text(found.ledger_refunded))
     return table

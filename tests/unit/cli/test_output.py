@@ -111,4 +111,7 @@ def test_the_document_for_programs_has_amounts_with_two_decimals() -> None:
 
     assert (True, True) == (document["balanced"], document["atRest"])
     assert 123.45 == document["money"]["revenue"]
+    assert 0 == document["money"]["ledgerCharged"]
+    hidden = as_document(Books(ledger=False), Unrest(0, 0))
+    assert hidden["money"]["ledgerCharged"] is None
     assert 2 == document["orders"]["total"]
