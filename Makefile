@@ -12,7 +12,7 @@ LOCAL := $(PYTHON) -m infra.local
 # Further arguments for pytest: `make test ARGS='-k saga'`.
 ARGS ?=
 
-.PHONY: help setup run up down status clean test bench chaos lint docs
+.PHONY: help setup run up down restart status clean test bench chaos lint docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ up: $(STAMP) ## start everything in the background
 
 down: $(STAMP) ## stop what was started
 	@$(LOCAL) down
+
+restart: $(STAMP) ## the workers anew, one after another, while the others serve
+	@$(LOCAL) restart
 
 status: $(STAMP) ## what runs, and whether it is healthy
 	@$(LOCAL) status

@@ -38,6 +38,7 @@ class Resources:
         kafka_answers: raises if the broker does not answer.
         publish: sends an event; returns when all in-sync replicas have it.
         services_ready: for each service of this process, whether it takes part in its group.
+        stopping: whether this process was told to stop; it serves until nobody asks it any more.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Resources:
     kafka_answers: Callable[[], Awaitable[None]] = field(default=_no_broker)
     publish: Callable[[Event], Awaitable[None]] = field(default=_not_publishing)
     services_ready: Callable[[], dict[str, bool]] = field(default=dict)
+    stopping: Callable[[], bool] = field(default=bool)
 
     @classmethod
     def connect(cls, settings: Settings) -> "Resources":

@@ -82,7 +82,8 @@ PRODUCER_MAX_BYTES = 1_048_588
 STREAM_BUFFER_CHUNKS = 16
 # A member is dead after the session time-out; three heartbeats fit into it.
 HEARTBEATS_PER_SESSION = 3
-# The broker answers a join only when the whole group has joined: longer than a rebalance.
+# The broker answers a join only when the whole group has joined: longer than a rebalance. Faust
+# wants it no shorter than a session either.
 REQUEST_TIMEOUT_MARGIN_SECONDS = 10.0
 
 
@@ -162,6 +163,8 @@ class ServiceApp(faust.App):
     resources: Resources | None = None
     # The main app's: the start of the others, which a stop has to let end.
     starting: "asyncio.Future[Any] | None" = None
+    # The main app's: the time it still serves after it was told to stop.
+    leaving: "asyncio.Task[None] | None" = None
 
     async def on_start(self) -> None:
         """Create and check the topics before the first consumer asks for them."""
@@ -174,11 +177,20 @@ class ServiceApp(faust.App):
         await super().on_start()
 
     async def stop(self) -> None:
-        """Stop; but not in the middle of a start, where Faust would wait for ever."""
+        """Stop; but not in the middle of a start, where Faust would wait for ever, and not before
+        the gateways know: until then all is served and processed as ever."""
         if self.starting is not None:
-            await asyncio.wait((self.starting,), timeout=START_TIMEOUT_SECONDS)
-            asyncio.get_running_loop().call_later(STOP_TIMEOUT_SECONDS, give_up_stopping)
+            self.leaving = self.leaving or asyncio.create_task(self._leave(self.starting))
+            await asyncio.shield(self.leaving)
         await super().stop()
+
+    async def _leave(self, starting: "asyncio.Future[Any]") -> None:
+        await asyncio.wait((starting,), timeout=START_TIMEOUT_SECONDS)
+        if self.resources is not None and self.joined and not self.crashed:
+            seconds = self.resources.settings.shutdown_delay_seconds
+            logger.info("told to stop: serving for %s s more, until no gateway asks", seconds)
+            await asyncio.sleep(seconds)
+        asyncio.get_running_loop().call_later(STOP_TIMEOUT_SECONDS, give_up_stopping)
 
     async def on_shutdown(self) -> None:
         """Close the connections once the web server and the agents have stopped."""
@@ -214,7 +226,8 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         broker_session_timeout=conf.session_timeout_seconds,
         broker_heartbeat_interval=conf.session_timeout_seconds / HEARTBEATS_PER_SESSION,
         broker_rebalance_timeout=conf.rebalance_timeout_seconds,
-        broker_request_timeout=conf.rebalance_timeout_seconds + REQUEST_TIMEOUT_MARGIN_SECONDS,
+        broker_request_timeout=max(conf.rebalance_timeout_seconds, conf.session_timeout_seconds)
+        + REQUEST_TIMEOUT_MARGIN_SECONDS,
         producer_request_timeout=conf.produce_timeout_seconds,
         producer_max_request_size=PRODUCER_MAX_BYTES,
         stream_buffer_maxsize=STREAM_BUFFER_CHUNKS,
@@ -288,6 +301,7 @@ def build(conf: Settings) -> ServiceApp:
         await main.starting
 
     main.resources = resources
+    resources.stopping = lambda: main.leaving is not None
 
     async def kafka_answers() -> None:
         await main.producer._producer.client.fetch_all_metadata()  # noqa: SLF001 (Faust has no way)

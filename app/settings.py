@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     read_your_writes_seconds: float = Field(default=2.0, ge=0)
     # A client would rather be told soon that the store is away than wait for it.
     read_timeout_seconds: float = Field(default=2.0, gt=0)
+    # A worker or a gateway that is told to stop says so when it is checked, and goes on serving for
+    # so long: above `gateway_health_interval_seconds` and `gateway_connect_timeout_seconds`
+    # together, so that every gateway has checked it once more and sends it nothing new. Short
+    # enough that what follows fits into the time until a supervisor kills (40 s locally).
+    shutdown_delay_seconds: float = Field(default=4.0, ge=0, le=10)
 
     # Gateway
     gateway_port: int = Field(default=3000, ge=1, le=65535)

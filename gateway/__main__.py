@@ -1,4 +1,4 @@
-"""`python -m gateway`: serves until SIGTERM or SIGINT, then finishes what is in flight."""
+"""`python -m gateway`: serves until SIGTERM or SIGINT, and on until nobody sends it anything."""
 
 import asyncio
 import signal
@@ -37,6 +37,7 @@ async def serve(app: web.Application, chosen: Settings) -> int:
         logger.info("listening", address=site.name, workers=chosen.gateway_workers)
         await stop.wait()
         logger.info("stopping", connections=runner.open_connections)
+        await runner.leave(site, chosen.shutdown_delay_seconds)
     finally:
         await runner.cleanup()
     return 0

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from app.settings import Settings
 from gateway.headers import INSTANCE_ID
 from gateway.health import watched
-from gateway.keys import METRICS, NAME, WORKERS
+from gateway.keys import METRICS, NAME, STOPPING, WORKERS
 from gateway.metrics import Metrics
 from gateway.own import Own
 from gateway.proxy import PREFIX, Proxy
@@ -17,7 +17,6 @@ from gateway.upstream import connections
 from gateway.workers import Workers, worker_urls
 
 PROXY = web.AppKey("PROXY", Proxy)
-STOPPING = web.AppKey("STOPPING", asyncio.Event)
 
 
 def make_app(settings: Settings) -> web.Application:
@@ -40,7 +39,7 @@ def make_app(settings: Settings) -> web.Application:
 
 
 def _route(app: web.Application) -> None:
-    own = Own(app[WORKERS], app[NAME])
+    own = Own(app[WORKERS], app[NAME], app[STOPPING])
     for path, handler in {
         "/": own.index,
         "/livez": own.livez,
@@ -92,4 +91,5 @@ async def _say_who(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[INSTANCE_ID] = request.app[NAME]
     if request.app[STOPPING].is_set():
         # The connection ends with this answer, and a client that knows sends nothing more on it.
+        response.force_close()
         response.headers[hdrs.CONNECTION] = "close"

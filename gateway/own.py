@@ -1,5 +1,6 @@
 """What the gateway answers itself."""
 
+import asyncio
 import hmac
 from http import HTTPStatus
 from typing import Any
@@ -20,9 +21,10 @@ ALLOWED = (hdrs.METH_GET, hdrs.METH_HEAD)
 class Own:
     """The gateway's own endpoints."""
 
-    def __init__(self, workers: Workers, name: str) -> None:
+    def __init__(self, workers: Workers, name: str, stopping: asyncio.Event) -> None:
         self._workers = workers
         self._name = name
+        self._stopping = stopping
 
     async def index(self, _request: web.Request) -> web.Response:
         """`GET /`: where the API is."""
@@ -33,11 +35,12 @@ class Own:
         return _json({"live": True})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """`GET /readyz`: whether there is a worker to send requests to."""
+        """`GET /readyz`: whether there is a worker to send requests to, and this is to go on."""
         live = self._workers.live
+        ready = live > 0 and not self._stopping.is_set()
         return _json(
-            {"ready": live > 0, "workers": {"live": live, "total": len(self._workers)}},
-            HTTPStatus.OK if live else HTTPStatus.SERVICE_UNAVAILABLE,
+            {"ready": ready, "workers": {"live": live, "total": len(self._workers)}},
+            HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 
     async def secure(self, request: web.Request) -> web.Response:

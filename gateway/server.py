@@ -1,5 +1,7 @@
 """What goes around every request: its bounds, its answer whatever goes wrong, and its counting."""
 
+import asyncio
+import select
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -12,7 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway import problem
 from gateway.headers import INSTANCE_ID
-from gateway.keys import METRICS, NAME
+from gateway.keys import METRICS, NAME, STOPPING
 from gateway.metrics import Metrics
 from gateway.problem import ProblemError
 from gateway.tracing import TRACE_ID, trace_of
@@ -28,8 +30,13 @@ LINGER_SECONDS = 5.0
 LINE_MAX_BYTES = 8190
 HEADERS_MAX = 100
 # aiohttp waits so long for answers to end, and again once they are told to. With 7 s twice the
-# gateway is gone before its launcher loses patience (20 s).
+# gateway, which serves for `SHUTDOWN_DELAY_SECONDS` before, is gone before its launcher loses
+# patience (30 s).
 DRAIN_SECONDS = 7.0
+# What was connected just before the gateway stopped listening has sent its request by then.
+LAST_REQUEST_SECONDS = 1.0
+# Under a flood of connections there is no moment without one that waits.
+QUIET_MOMENTS = 1000
 OPTIONS: Mapping[str, Any] = {
     "access_log": None,  # it would cost more than the routing
     "auto_decompress": False,  # bodies go on as they are
@@ -171,7 +178,34 @@ class GatewayRunner(web.AppRunner):
         """Connections of clients, idle ones too."""
         return len(self.server.connections) if self.server is not None else 0
 
+    async def leave(self, site: web.TCPSite, seconds: float) -> None:
+        """Leave without a request lost: say so, serve on, listen no more, serve what still comes.
+
+        From the first moment each answer ends its connection, so that none is kept which would
+        be closed under a request; and `/readyz` tells the balancers that ask.
+
+        Args:
+            site: where it listens.
+            seconds: so long it goes on listening, for the balancers that ask.
+        """
+        self.app[STOPPING].set()
+        await asyncio.sleep(seconds)
+        await nobody_waits(site)
+        await site.stop()
+        await asyncio.sleep(LAST_REQUEST_SECONDS)
+
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         answers = Answers(server.request_handler, self.app[METRICS], self.app[NAME])
         return GatewayServer(answers, OPTIONS, server)
+
+
+async def nobody_waits(site: web.TCPSite) -> None:
+    """Return at a moment when the kernel holds no connection that was not yet accepted: it would
+    be reset, and its client could not know whether the request was read. uvloop takes all that
+    wait at once."""
+    listening = site._server.sockets if site._server is not None else ()  # type: ignore[attr-defined]  # noqa: SLF001 (aiohttp has no way)
+    for _ in range(QUIET_MOMENTS):
+        if not select.select(listening, (), (), 0)[0]:
+            return
+        await asyncio.sleep(0)

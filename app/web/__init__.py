@@ -88,6 +88,9 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
     def services_ready() -> Mapping[str, bool]:
         return resources.services_ready()
 
+    def stopping() -> bool:
+        return resources.stopping()
+
     accepted = AcceptedOrders(resources.redis, keys)
     orders = BatchedLookup(queries.finder(database, {}))
     watcher = partial(
@@ -145,6 +148,7 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
             "kafka": kafka_answers,
         },
         services_ready=services_ready,
+        stopping=stopping,
     )
     add_routes(
         app,
@@ -169,7 +173,7 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
         ),
     )
     web_app = app.web.web_app
-    web_app.on_response_prepare.append(instance_headers(settings.worker_name))
+    web_app.on_response_prepare.append(instance_headers(settings.worker_name, stopping))
 
     async def let_waiters_go(_: Any) -> None:
         await until_stored.close()

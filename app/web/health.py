@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,6 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.web.answers import json_response
 
 logger = logging.getLogger(__name__)
+
+NO_STORE = {"Cache-Control": "no-store"}
 
 # Below what balancers allow a probe by default (Kubernetes: 1 s, nginx and others more).
 CHECK_SECONDS = 0.9
@@ -24,29 +27,31 @@ class HealthViews:
     Attributes:
         pings: for each server that this needs, a call that raises when it does not answer.
         services_ready: for each service of this process, whether it takes part in its group.
+        stopping: whether this process was told to stop.
     """
 
     pings: Mapping[str, Callable[[], Awaitable[None]]]
     services_ready: Callable[[], Mapping[str, bool]]
+    stopping: Callable[[], bool]
 
     async def live(self, request: web.Request) -> web.Response:
-        """`GET /livez`: the loop runs, or there would be no answer."""
+        """`GET /livez`: the loop runs, or there would be no answer; 503 once it is to stop, so that
+        the gateways turn to others while this process still serves what comes."""
+        if self.stopping():
+            return _unavailable({"status": "stopping"})
         return json_response({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """`GET /readyz`: 503 unless everything that this needs answers."""
+        """`GET /readyz`: 503 unless everything that this needs answers, and it is to go on."""
         answers = await asyncio.gather(*(self._answers(name) for name in self.pings))
         servers = dict(zip(self.pings, answers, strict=True))
         services = dict(self.services_ready())
-        ready = all(servers.values()) and all(services.values())
-        return json_response(
-            {
-                "status": "ok" if ready else "unavailable",
-                "checks": {**servers, "services": services},
-            },
-            status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
-            headers={"Cache-Control": "no-store"},
-        )
+        checks = {**servers, "services": services}
+        if self.stopping():
+            return _unavailable({"status": "stopping", "checks": checks})
+        if not (all(servers.values()) and all(services.values())):
+            return _unavailable({"status": "unavailable", "checks": checks})
+        return json_response({"status": "ok", "checks": checks}, headers=NO_STORE)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
@@ -60,3 +65,7 @@ class HealthViews:
             logger.info("%s is not ready: %r", name, error)
             return False
         return True
+
+
+def _unavailable(body: Mapping[str, Any]) -> web.Response:
+    return json_response(body, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE)

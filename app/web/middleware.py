@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from app.stores.errors import TransientStoreError
 from app.web import metrics, problems
@@ -62,12 +62,16 @@ def _is_gone(request: web.Request) -> bool:
 
 
 def instance_headers(
-    name: str,
+    name: str, stopping: Callable[[], bool]
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """A hook that says in every answer which trace it belongs to and which worker gave it."""
+    """A hook that says in every answer which trace it belongs to and which worker gave it; and,
+    once that is to stop, that the connection ends with it: nobody sends on one that is closing."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[TRACE_ID_HEADER] = trace_of(request).id
         response.headers[INSTANCE_HEADER] = name
+        if stopping():
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
 
     return add

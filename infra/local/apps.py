@@ -18,9 +18,12 @@ from infra.local.process import Program, Stage
 SERVICES = ("order", "inventory", "payment", "notification", "audit")
 # A worker joins its groups and reads its tables back before it is ready.
 WORKER_START_SECONDS = 90.0
-# It finishes what is in flight, commits and leaves its groups.
-WORKER_STOP_SECONDS = 30.0
+# It serves for up to 10 s until no gateway sends it anything, and gives up stopping after 25 s.
+WORKER_STOP_SECONDS = 40.0
 GATEWAY_START_SECONDS = 30.0
+# It serves for up to 10 s until no balancer sends it anything, and 1 s for the last requests; then
+# it waits for answers twice for 7 s.
+GATEWAY_STOP_SECONDS = 30.0
 # The start of Python, and of pydantic.
 SETTINGS_SECONDS = 60.0
 # Topics are made in one request; the rest is the start of Python.
@@ -81,6 +84,7 @@ def gateway(
             "PYTHONUNBUFFERED": "1",
         },
         start_seconds=GATEWAY_START_SECONDS,
+        stop_seconds=GATEWAY_STOP_SECONDS,
     )
 
 

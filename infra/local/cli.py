@@ -66,6 +66,14 @@ def down(folder: Path, environment: Mapping[str, str]) -> int:
     return 0
 
 
+def restart(folder: Path, environment: Mapping[str, str]) -> int:
+    """Start the workers anew, one after another, while the others go on."""
+    world = World(folder, environment)
+    print("Starting the workers anew, one after another:", flush=True)
+    world.restart()
+    return 0
+
+
 def status(folder: Path, environment: Mapping[str, str]) -> int:
     """Print what should run, and whether it does; 0 only if all is healthy."""
     state = World(folder, environment).state.load()
@@ -133,6 +141,7 @@ def kafka_tool(rest: list[str]) -> int:
 COMMANDS: dict[str, Callable[[Path, Mapping[str, str]], int]] = {
     "up": up,
     "down": down,
+    "restart": restart,
     "status": status,
     "clean": clean,
     "run": run,

@@ -15,6 +15,7 @@ from infra.local.process import (
     LOG_LINES,
     Program,
     Started,
+    exit_status,
     kill,
     last_words,
     send,
@@ -26,11 +27,16 @@ from infra.local.signals import held
 
 
 class Process:
-    """A program under a test's control. Every method returns within the program's time limits."""
+    """A program under a test's control. Every method returns within the program's time limits.
+
+    Attributes:
+        exit_status: with what it ended when it was last stopped here; None where that is not known.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.started: Started | None = None
+        self.exit_status: int | None = None
 
     @property
     def name(self) -> str:
@@ -114,6 +120,7 @@ class Process:
 
     def _forget(self) -> None:
         if self.started is not None:
+            self.exit_status = exit_status(self.started)
             guardian.forget(self.started)
             self.started = None
 

@@ -26,6 +26,8 @@ MARK = "ORDERFLOW_LOCAL_PROGRAM"
 KILL_SECONDS = 10.0
 # What is stopped while it still starts has nothing to finish, and may not listen yet.
 UNREADY_SECONDS = 5.0
+# Of our own children that have ended, by pid.
+_exit_statuses: dict[int, int] = {}
 LOG_LINES = 20
 # A log that is longer is set aside at the program's next start. The Java servers' are kept far
 # below it by log4j, which names its older files alike.
@@ -138,6 +140,7 @@ def spawn(program: Program) -> Started:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _exit_statuses.pop(child.pid, None)
     # It is meant to outlive this object, which else would warn of that. `reap` takes its status.
     child.returncode = 0
     return Started(
@@ -240,7 +243,14 @@ def send(started: Started, number: signal.Signals) -> None:
 def reap(pid: int) -> None:
     """Take the exit status of our own child, so that it doesn't stay as a zombie."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            _exit_statuses[pid] = os.waitstatus_to_exitcode(status)
+
+
+def exit_status(started: Started) -> int | None:
+    """Return with what a child of ours has ended, negative for a signal; None if not known."""
+    return _exit_statuses.get(started.pid)
 
 
 def _gone(started: Started) -> bool:

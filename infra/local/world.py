@@ -156,6 +156,30 @@ class World:
                 self._start(list(group), fresh)
             self._say_surplus({program.name for program in programs})
 
+    def restart(self) -> None:
+        """Stop and start the workers one after another, each once the one before is ready again.
+
+        No client notices, where there are two or more. The one gateway of a checkout stays as it
+        is: nobody would answer in its place.
+
+        Raises:
+            LocalError: no worker runs, or one did not come back; the others go on.
+        """
+        with self.state.locked():
+            running = self.state.load().running()
+            rolling = [
+                program
+                for program in self.programs()
+                if program.stage == Stage.WORKER and program.name in running
+            ]
+            if not rolling:
+                raise LocalError("No worker runs. `make up` starts everything.")
+            for program in rolling:
+                require_place(program, running[program.name])
+            for program in rolling:
+                self.down([running[program.name]])
+                self._start([program], [])
+
     def _say_surplus(self, wanted: Collection[str]) -> None:
         """Name workers of an earlier start that are too many now.
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 from aiohttp import web
 
+from gateway.keys import STOPPING
 from tests.integration.gateway.servers import free_port_url, gateway, upstream
 
 pytestmark = pytest.mark.timeout(30)
@@ -42,6 +43,15 @@ async def test_the_gateway_is_ready_with_one_live_worker_and_not_with_none(path:
         async with gateway(free_port_url()) as front:
             assert 503 == (await front.client.get(path)).status
         assert [] == worker.seen
+
+
+async def test_a_gateway_that_is_to_stop_says_so_and_ends_each_connection_with_its_answer() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        front.app[STOPPING].set()
+        async with front.client.get("/readyz") as answer:
+            assert (503, False) == (answer.status, (await answer.json())["ready"])
+        async with front.client.post("/api/orders", data=b"{}") as answer:
+            assert (200, "close") == (answer.status, answer.headers["Connection"])
 
 
 @pytest.mark.parametrize("path", OWN)

@@ -3,14 +3,17 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiohttp import ClientConnectorError, ClientError, ClientSession, web
 
+from gateway.server import nobody_waits
 from tests.integration.gateway.servers import LOOPBACK, free_port_url, gateway, upstream
 
 pytestmark = pytest.mark.timeout(60)
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.timeout(60)
 ROOT = Path(__file__).parents[3]
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.02
+LEAVE_SECONDS = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -109,6 +113,46 @@ async def test_sigterm_refuses_new_requests_finishes_those_in_flight_and_ends() 
             assert (200, "done") == (answer.status, await answer.text())
         async with asyncio.timeout(WAIT_SECONDS):
             assert 0 == await started.wait()
+
+
+def test_a_request_that_waits_to_be_taken_when_the_gateway_listens_no_more_is_answered() -> None:
+    uvloop.run(late_request())  # as the gateway itself runs
+
+
+async def late_request() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        (site,) = front.runner.sites
+        assert isinstance(site, web.TCPSite)
+        await front.client.close()
+        # The kernel has taken it, our loop can't have: it has not run since.
+        with socket.create_connection((LOOPBACK, front.port), WAIT_SECONDS) as late:
+            late.sendall(b"POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+            await nobody_waits(site)
+            await site.stop()
+            answer = await asyncio.to_thread(late.recv, 65536)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_gateway_that_leaves_serves_on_then_listens_no_more_then_answers_the_rest() -> None:
+    async with upstream() as worker, gateway(worker) as front:
+        (site,) = front.runner.sites
+        assert isinstance(site, web.TCPSite)
+        url = f"http://{LOOPBACK}:{front.port}/"
+        reader, writer = await asyncio.open_connection(LOOPBACK, front.port)
+        leaving = asyncio.create_task(front.runner.leave(site, LEAVE_SECONDS))
+        await asyncio.sleep(0)
+        assert await accepts(url)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await accepts(url):
+                await asyncio.sleep(POLL_SECONDS)
+            # A balancer that kept its connection, and sends on it still.
+            assert not leaving.done()
+            writer.write(b"GET /api/orders HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        writer.close()
+        await leaving
 
 
 async def accepts(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,31 @@ def test_what_is_right_passes_and_leaves_no_data(tmp_path: Path) -> None:
     assert not chosen.has_data()
     (tmp_path / "data" / "mongo" / "mongo.db").touch()
     assert chosen.has_data()
+
+
+def test_a_restart_takes_the_running_workers_one_after_another_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = world(tmp_path, WORKERS="3")
+    programs = {program.name: program for program in chosen.programs()}
+    for name in ("kafka", "worker-1", "worker-3", "gateway", "nginx"):
+        chosen.state.add(replace(ourselves(name), check=programs[name].check))
+    done: list[str] = []
+    monkeypatch.setattr(
+        chosen, "down", lambda group: done.extend(f"{one.name} down" for one in group)
+    )
+    monkeypatch.setattr(
+        chosen, "_start", lambda group, fresh: done.extend(f"{one.name} up" for one in group)
+    )
+
+    chosen.restart()
+
+    assert ["worker-1 down", "worker-1 up", "worker-3 down", "worker-3 up"] == done
+
+
+def test_a_restart_of_nothing_says_what_starts_it(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="make up"):
+        world(tmp_path).restart()
 
 
 def test_workers_that_are_too_many_now_are_named_and_left(tmp_path: Path) -> None:

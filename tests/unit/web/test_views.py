@@ -122,6 +122,26 @@ async def test_a_service_that_has_not_joined_makes_a_worker_unready(world: World
     assert 503 == (await world.get("/readyz")).status
 
 
+async def test_a_worker_that_is_to_stop_says_so_when_checked_and_serves_all_else(
+    world: World,
+) -> None:
+    world.resources.stopping = lambda: True
+
+    for path in ("/livez", "/readyz"):
+        response = await world.get(path)
+        assert (503, "stopping") == (response.status, (await response.json())["status"])
+    posted = await world.post()
+    assert 202 == posted.status
+    assert 200 == (await world.get(f"/orders/{(await posted.json())['orderId']}")).status
+
+
+async def test_a_worker_that_is_to_stop_ends_each_connection_with_its_answer(world: World) -> None:
+    assert "Connection" not in (await world.get("/inventory")).headers
+    world.resources.stopping = lambda: True
+
+    assert "close" == (await world.get("/inventory")).headers["Connection"]
+
+
 async def test_metrics_are_prometheus_text(world: World) -> None:
     await world.get("/livez")
 
