@@ -21,6 +21,7 @@ chunk before it was finished by the code that processed it.
 | buffer.py       | Faust's buffer of changelog records, that can be drained for sure |
 | participant.py  | the loop: join waiting chunks to a batch, handle, publish, finish |
 | publisher.py    | sends records and waits until every one was delivered |
+| table.py        | a Faust table in RocksDB that is written and recovered in batches |
 | retry.py        | exponential backoff with full jitter |
 | dead_letters.py | where a record goes that can't be processed |
 
@@ -29,7 +30,13 @@ Nothing here knows anything of the app that uses it.
 
 from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import DeadLetter
-from app.streaming.participant import Limits, Observer, Participant, lane_of_partition
+from app.streaming.participant import (
+    Limits,
+    Observer,
+    Participant,
+    lane_of_partition,
+    lane_of_topic_partition,
+)
 from app.streaming.publisher import OutRecord, Publisher, PublishError, UnsendableError
 from app.streaming.retry import Backoff
 from app.streaming.tracker import CommitTracker, Ticket
@@ -51,4 +58,5 @@ __all__ = [
     "chunks",
     "install",
     "lane_of_partition",
+    "lane_of_topic_partition",
 ]

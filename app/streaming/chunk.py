@@ -1,7 +1,7 @@
 """Chunks: records of one partition, in order, that are processed and finished together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import faust
@@ -15,6 +15,7 @@ class Chunk:
 
     Attributes:
         records: aiokafka `ConsumerRecord`s, at least one.
+        size: bytes of their values.
     """
 
     topic: str
@@ -22,11 +23,10 @@ class Chunk:
     records: Sequence[Any]
     ticket: Ticket[Any]
     tracker: CommitTracker[Any]
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Bytes of its records' values."""
-        return sum(size_of(record) for record in self.records)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", sum(map(size_of, self.records)))
 
     @property
     def held(self) -> bool:
@@ -56,11 +56,12 @@ def split(records: Sequence[Any], most: int, most_bytes: int) -> Iterator[Sequen
     part: list[Any] = []
     size = 0
     for record in records:
-        if part and (len(part) == most or size + size_of(record) > most_bytes):
+        more = len(record.value or b"")
+        if part and (len(part) == most or size + more > most_bytes):
             yield part
             part, size = [], 0
         part.append(record)
-        size += size_of(record)
+        size += more
     if part:
         yield part
 

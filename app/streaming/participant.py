@@ -43,6 +43,11 @@ def lane_of_partition(chunk: Chunk) -> Hashable:
     return chunk.partition
 
 
+def lane_of_topic_partition(chunk: Chunk) -> Hashable:
+    """A lane a partition of each topic, for batches that hold one partition's records alone."""
+    return chunk.topic, chunk.partition
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of the loop.

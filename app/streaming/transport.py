@@ -68,6 +68,8 @@ class Consumer(driver.Consumer):
             self.log.warning("could not go back to the committed offsets: %r", error)
 
     def _parts(self, tp: Any, fetched: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        if tp.topic in self.transport.changelogs:
+            return iter((fetched,))
         if self._chunked(tp.topic):
             transport = self.transport
             return split(fetched, transport.chunk_max_records, transport.chunk_max_bytes)
@@ -78,6 +80,9 @@ class Consumer(driver.Consumer):
         if self._chunked(tp.topic):
             ticket = self.tracker.open(tp, records[0].offset, records[-1].offset)
             message.value = Chunk(tp.topic, tp.partition, tuple(records), ticket, self.tracker)
+            message.key = None
+        elif tp.topic in self.transport.changelogs:
+            message.value = tuple(records)
             message.key = None
         return message
 
@@ -207,6 +212,8 @@ class Transport(driver.Transport):
         self.chunk_max_bytes = chunk_max_bytes
         self.drain_timeout = drain_timeout
         self.chunked_topics: set[str] = set()
+        # Those of `ChunkTable`s: one message a fetch, which recovery applies whole.
+        self.changelogs: set[str] = set()
 
 
 def install(
