@@ -1,0 +1,149 @@
+"""How far one partition is counted: offset, watermark, and what was counted already.
+
+Whatever a partition's fold decides depends on the ledger and the records after it alone, and the
+ledger is written last and with them; so after a crash the same is decided again.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+NEVER = -(1 << 62)
+# Of a page. Where records come one at a time, each writes its page again: 1.6 KB on average. And
+# less than 256, so that a record's place in it is a byte.
+PAGE_RECORDS = 128
+NOTHING: Mapping[int, int] = {}
+
+_PROGRESS = struct.Struct(">Q3q")
+_VERSION = struct.Struct(">Q")
+_ENTRY = struct.Struct(">B16sq")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a partition is counted; times in ms since the epoch, `NEVER` before the first.
+
+    Attributes:
+        offset: of the next record to count.
+        watermark: the highest event time among those that end an order: what is older than it by
+            the grace and more is late.
+        newest: the highest event time of all.
+        arrived: when the last record came, by its Kafka timestamp.
+    """
+
+    offset: int = 0
+    watermark: int = NEVER
+    newest: int = NEVER
+    arrived: int = NEVER
+
+    def encode(self) -> bytes:
+        """32 bytes; the offset is the version."""
+        return _PROGRESS.pack(self.offset, self.watermark, self.newest, self.arrived)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Self:
+        """From `encode`."""
+        return cls(*_PROGRESS.unpack(stored))
+
+
+Seen = tuple[int, bytes, int]
+"""A thing that a record counted: the record's offset, the thing, and when (in ms) it was opened; or
+`NEVER`, where that ended it."""
+
+
+def page(version: int, seen: Iterable[Seen]) -> bytes:
+    """What the records of one page counted, as it is stored: 8 bytes, and 25 for each thing."""
+    entries = (_ENTRY.pack(offset % PAGE_RECORDS, ident, at) for offset, ident, at in seen)
+    return _VERSION.pack(version) + b"".join(entries)
+
+
+def paged(number: int, stored: bytes) -> Iterator[Seen]:
+    """What `page` made bytes of."""
+    first = number * PAGE_RECORDS
+    for place, ident, at in _ENTRY.iter_unpack(stored[_VERSION.size :]):
+        yield first + place, ident, at
+
+
+class Ledger:
+    """A partition's progress, and what it counted within the last `horizon` records.
+
+    A repetition is known as one for so long; its memory is about 120 bytes a thing. What was
+    counted lies in pages by the offsets of its records, so that neither the pages nor what is
+    forgotten depend on how the log was cut into chunks, or on what a write that was cut short has
+    deleted already: decided again, a record must count as it did before.
+
+    Attributes:
+        opened: what was counted and has not ended, with the time in ms.
+        ended: what has ended.
+        forgotten: pages beyond the horizon that still lie in the table.
+        swept: by window size, the watermark at which its windows beyond retention were deleted.
+    """
+
+    def __init__(self, progress: Progress, seen: Iterable[Seen], horizon: int) -> None:
+        self.progress = progress
+        self.opened: dict[bytes, int] = {}
+        self.ended: set[bytes] = set()
+        self.forgotten: list[int] = []
+        self.swept: dict[int, int] = {}
+        self._horizon = horizon
+        self._pages: deque[_Page] = deque()
+        # Of the newest page, which more will come into.
+        self._newest: list[Seen] = []
+        # Beyond the progress: of a write that was cut short; its records come again.
+        self._take(each for each in seen if each[0] < progress.offset)
+        self._forget()
+
+    def pages(self, version: int, seen: Iterable[Seen]) -> Mapping[int, bytes]:
+        """The pages with these in them as well, by their numbers."""
+        found: dict[int, list[Seen]] = {}
+        for each in seen:
+            number = each[0] // PAGE_RECORDS
+            if number not in found:
+                known = self._pages and self._pages[-1].number == number
+                found[number] = [*self._newest] if known else []
+            found[number].append(each)
+        return {number: page(version, things) for number, things in found.items()}
+
+    def advance(
+        self, progress: Progress, seen: Iterable[Seen], swept: Mapping[int, int] = NOTHING
+    ) -> None:
+        """What was written is counted, and what was forgotten is deleted with it."""
+        self.progress = progress
+        self.swept.update(swept)
+        self.forgotten = []
+        self._take(seen)
+        self._forget()
+
+    def _take(self, seen: Iterable[Seen]) -> None:
+        for each in seen:
+            offset, ident, at = each
+            number = offset // PAGE_RECORDS
+            if not self._pages or self._pages[-1].number != number:
+                self._pages.append(_Page(number))
+                self._newest = []
+            self._newest.append(each)
+            if at == NEVER:
+                self._pages[-1].ended.append(ident)
+                self.ended.add(ident)
+                self.opened.pop(ident, None)
+            else:
+                self._pages[-1].opened.append(ident)
+                self.opened[ident] = at
+
+    def _forget(self) -> None:
+        oldest = self.progress.offset - self._horizon
+        while self._pages and (self._pages[0].number + 1) * PAGE_RECORDS <= oldest:
+            gone = self._pages.popleft()
+            for ident in gone.opened:
+                self.opened.pop(ident, None)
+            self.ended.difference_update(gone.ended)
+            self.forgotten.append(gone.number)
+
+
+@dataclass(slots=True)
+class _Page:
+    number: int
+    opened: list[bytes] = field(default_factory=list)
+    ended: list[bytes] = field(default_factory=list)
