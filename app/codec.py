@@ -27,7 +27,8 @@ class Encoded:
 
 
 def encode(event: Event) -> Encoded:
-    """The record of an event; the key is the order's id, so an order's events share a partition."""
+    """The record of an event; the key is what it is about, such as an order's id, so an order's
+    events share a partition."""
     headers: Headers = [
         ("ce_id", event.id.encode()),
         ("ce_type", event.type.encode()),
@@ -43,7 +44,7 @@ def encode(event: Event) -> Encoded:
         headers.append(("traceparent", event.traceparent.encode()))
     return Encoded(
         topic=BY_EVENT[event.type].name,
-        key=event.order_id.encode(),
+        key=event.key.encode(),
         value=event.data.model_dump_json(by_alias=True, exclude_none=True).encode(),
         headers=headers,
     )
@@ -74,13 +75,13 @@ def decode(
         data = model.model_validate_json(value)
     except ValidationError as error:
         raise UndecodableError(_explain(name, error)) from None
-    if key != data.order_id.encode():
-        raise UndecodableError(f"the key is not the order's id: {key!r}")
+    if key != data.key.encode():
+        raise UndecodableError(f"the key is not the id of what {name} is about: {key!r}")
     return Event(
         id=_required(envelope, "ce_id"),
         source=_required(envelope, "ce_source"),
         time=_required(envelope, "ce_time"),
-        correlation_id=envelope.get("correlationid", data.order_id),
+        correlation_id=envelope.get("correlationid", data.origin),
         data=data,
         causation_id=envelope.get("causationid"),
         traceparent=envelope.get("traceparent"),

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.events import Event
 from app.settings import Settings
 from app.stores import mongo
+from app.streaming.table import ChunkTable
 
 Clock = Callable[[], datetime]
 
@@ -37,6 +38,7 @@ class Resources:
         reads: the same database for those who would rather hear soon that it is away.
         kafka_answers: raises if the broker does not answer.
         publish: sends an event; returns when all in-sync replicas have it.
+        tables: the analytics tables of this process, by their names.
         services_ready: for each service of this process, whether it takes part in its group.
         stopping: whether this process was told to stop; it serves until nobody asks it any more.
     """
@@ -49,6 +51,7 @@ class Resources:
     kafka_answers: Callable[[], Awaitable[None]] = field(default=_no_broker)
     publish: Callable[[Event], Awaitable[None]] = field(default=_not_publishing)
     services_ready: Callable[[], dict[str, bool]] = field(default=dict)
+    tables: dict[str, ChunkTable] = field(default_factory=dict)
     stopping: Callable[[], bool] = field(default=bool)
 
     @classmethod

@@ -24,7 +24,8 @@ MISCONFIGURED = 2
 # Settings whose values belong in no message or log.
 SECRETIVE = re.compile(r"url|secret|password|token|key|credential", re.IGNORECASE)
 GIVEN_CHARACTERS = 60
-SERVICE_NAMES = ("order", "inventory", "payment", "notification", "audit")
+SERVICE_NAMES = ("order", "inventory", "payment", "notification", "audit", "analytics", "movies")
+ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
 def default_name() -> str:
@@ -42,6 +43,11 @@ class Settings(BaseSettings):
     worker_name: str = Field(default_factory=default_name, pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     worker_port: int = Field(default=6066, ge=1, le=65535)
     worker_bind: str = "127.0.0.1"
+    # Where the other workers reach this one; by default its host and port.
+    worker_url: str = Field(default="", pattern=r"^(https?://[^/]+)?$")
+    # What workers show each other to ask for a part of an answer; empty asks for nothing, which is
+    # for workers that only listen on loopback.
+    cluster_token: str = ""
     data_dir: Path = Path(".local/data/worker")
     saga_order: Literal["inventory,payment", "payment,inventory"] = "inventory,payment"
 
@@ -120,6 +126,8 @@ class Settings(BaseSettings):
     smtp_unknown_domain: str = Field(
         default="customers.invalid", pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
     )
+    # The user who is told when a movie reaches 1, 10, 100, … views.
+    movie_milestone_to: str = Field(default="catalogue", min_length=1, max_length=128)
     # For a connection, and for a whole message: below the drain time-out, because a message under
     # way when partitions move is sent again.
     smtp_timeout_seconds: float = Field(default=10.0, gt=0)
@@ -127,6 +135,27 @@ class Settings(BaseSettings):
     smtp_connections: int = Field(default=4, ge=1, le=100)
     # A message that the server takes for later so often has failed; a server that is away, never.
     smtp_attempts: int = Field(default=10, ge=1, le=1000)
+
+    # Analytics, in event time (`placedAt`). A worker may be replayed a year in two minutes, so that
+    # the orders under way at once span three weeks: hence the grace.
+    analytics_grace_seconds: int = Field(default=2_678_400, ge=0)
+    # How long windows of a minute, an hour and a day are kept; at least the grace and their size.
+    # Of the smallest there can be one a product and minute.
+    analytics_minutes_kept_seconds: int = Field(default=3_024_000, ge=60)
+    analytics_hours_kept_seconds: int = Field(default=69_120_000, ge=3600)
+    analytics_days_kept_seconds: int = Field(default=345_600_000, ge=86_400)
+    # One wrong clock must not make everybody late: an event time moves the watermark no further
+    # beyond its record's own time than this.
+    analytics_ahead_seconds: int = Field(default=3600, ge=0)
+    # A repeated event is known as one within so many records of its partition: 120 bytes each.
+    analytics_horizon_records: int = Field(default=400_000, ge=1000)
+    # A partition that has heard nothing for so long no longer holds windows open.
+    analytics_idle_seconds: float = Field(default=30.0, gt=0)
+    analytics_report_seconds: float = Field(default=10.0, gt=0)
+    # The owners of a query's partitions must answer within this time, all together.
+    analytics_query_seconds: float = Field(default=5.0, gt=0)
+    # Workers that follow each partition's changelog, ready to take it over.
+    analytics_standby_replicas: int = Field(default=0, ge=0, le=10)
 
     # HTTP
     auth: Literal["off", "on"] = "off"
@@ -185,6 +214,12 @@ class Settings(BaseSettings):
                 good = False
             if not good or url.path.strip("/"):
                 raise ValueError("SMTP_URL must be smtp://host:port, or smtps://host:port")
+
+    @property
+    def url(self) -> str:
+        """Where the other workers reach this one."""
+        host = socket.gethostname() if self.worker_bind in ANY_HOST else self.worker_bind
+        return self.worker_url or f"http://{host}:{self.worker_port}"
 
     def instance_id(self, service: str) -> str | None:
         """The group instance id of a service's member; None for one that is not named, since two

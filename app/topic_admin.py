@@ -29,8 +29,6 @@ LEADERS_WAIT_SECONDS = 15.0
 RETRY_SECONDS = 0.2
 
 RETENTION = "retention.ms"
-CLEANUP = "cleanup.policy"
-DELETE = "delete"
 # `config_source` of a setting made for this topic, as against a default (KIP-226).
 TOPIC_LEVEL = 1
 NO_LEADER = -1
@@ -177,7 +175,7 @@ async def _create(admin: Any, missing: Sequence[TopicPlan]) -> set[str]:
             plan.name,
             plan.partitions,
             plan.replication,
-            topic_configs={RETENTION: str(plan.retention_ms), CLEANUP: DELETE},
+            topic_configs=plan.config,
         )
         for plan in missing
     ]
@@ -223,7 +221,7 @@ async def _retain(admin: Any, existing: Sequence[TopicPlan]) -> dict[str, int]:
         if code:
             raise TopicError(f"topic {name}: {message or for_code(code).__name__}")
         values = {entry[0]: entry[1] for entry in entries}
-        target = {RETENTION: str(plan_of[name].retention_ms), CLEANUP: DELETE}
+        target = plan_of[name].config
         if all(values.get(key) == value for key, value in target.items()):
             continue
         before[name] = int(values[RETENTION])

@@ -11,6 +11,10 @@ from app.events import (
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
+    MilestoneNotified,
+    MovieMilestoneReached,
+    MovieViewed,
+    MovieViewTracked,
     NotificationSent,
     OrderCancelled,
     OrderCancelling,
@@ -21,15 +25,23 @@ from app.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRetried,
+    UserActed,
 )
 from app.settings import Settings
 
+GROUP_PREFIX = "orders-"
 MS_PER_HOUR = 3_600_000
+FOR_EVER = -1
+CHANGELOG_SEGMENT_BYTES = 64 << 20
+# A worker that was paused and has lost its partitions may still send what it had in hand: for as
+# long, recovery sees both values and keeps the right one.
+CHANGELOG_LAG_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic of the system. Keys are order ids as raw bytes; one service alone writes to it."""
+    """A topic of the system; one service alone writes to it. Keys are raw bytes: in the topics of
+    the saga the order's id, else that of the movie or the user (`EventData.key`)."""
 
     name: str
     owner: str
@@ -54,11 +66,46 @@ PAYMENT = TopicSpec(
     "payment",
     (PaymentProcessed, PaymentFailed, PaymentRefunded, PaymentRefundFailed, PaymentRefundRetried),
 )
-NOTIFICATION = TopicSpec("notification.events.v1", "notification", (NotificationSent,))
+NOTIFICATION = TopicSpec(
+    "notification.events.v1", "notification", (NotificationSent, MilestoneNotified)
+)
+# `MovieViewed` is published by the web views in the name of the movies service, as `OrderPlaced` is
+# in that of the order service.
+MOVIE_VIEWS = TopicSpec("movie.views.v1", "movies", (MovieViewed,))
+USER_ACTIONS = TopicSpec("user.actions.v1", "movies", (UserActed,))
+MOVIE_EVENTS = TopicSpec("movie.events.v1", "movies", (MovieViewTracked, MovieMilestoneReached))
 
-SPECS: tuple[TopicSpec, ...] = (ORDER, INVENTORY, PAYMENT, NOTIFICATION)
+SPECS: tuple[TopicSpec, ...] = (
+    ORDER,
+    INVENTORY,
+    PAYMENT,
+    NOTIFICATION,
+    MOVIE_VIEWS,
+    USER_ACTIONS,
+    MOVIE_EVENTS,
+)
 BY_NAME = {spec.name: spec for spec in SPECS}
 BY_EVENT = {event.__name__: spec for spec in SPECS for event in spec.events}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table in RocksDB, partitioned as the topic it is folded from."""
+
+    name: str
+    service: str
+    source: TopicSpec
+
+    @property
+    def changelog(self) -> str:
+        """The compacted topic from which the table is recovered."""
+        return f"{GROUP_PREFIX}{self.service}-{self.name}-changelog"
+
+
+ORDER_WINDOWS = TableSpec("order-windows", "analytics", ORDER)
+VIEW_WINDOWS = TableSpec("view-windows", "analytics", MOVIE_VIEWS)
+ACTION_WINDOWS = TableSpec("action-windows", "analytics", USER_ACTIONS)
+TABLES: tuple[TableSpec, ...] = (ORDER_WINDOWS, VIEW_WINDOWS, ACTION_WINDOWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +116,22 @@ class TopicPlan:
     partitions: int
     replication: int
     retention_ms: int
+    compacted: bool = False
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's own settings on the broker."""
+        kept = {"retention.ms": str(self.retention_ms)}
+        if not self.compacted:
+            return {**kept, "cleanup.policy": "delete"}
+        # Of each key the newest is kept. What is older goes once its segment is full: small ones,
+        # so that recovery has little more to read than what is in the table.
+        return {
+            **kept,
+            "cleanup.policy": "compact",
+            "segment.bytes": str(CHANGELOG_SEGMENT_BYTES),
+            "min.compaction.lag.ms": str(CHANGELOG_LAG_MS),
+        }
 
 
 def plans(settings: Settings) -> tuple[TopicPlan, ...]:
@@ -82,7 +145,7 @@ def plans(settings: Settings) -> tuple[TopicPlan, ...]:
             name, settings.topic_partitions, settings.topic_replication, hours * MS_PER_HOUR
         )
 
-    return tuple(
+    topics = tuple(
         plan(name, hours)
         for spec in SPECS
         for name, hours in (
@@ -90,3 +153,14 @@ def plans(settings: Settings) -> tuple[TopicPlan, ...]:
             (spec.dead_letters, settings.dead_letter_retention_hours),
         )
     )
+    changelogs = tuple(
+        TopicPlan(
+            table.changelog,
+            settings.topic_partitions,
+            settings.topic_replication,
+            FOR_EVER,
+            compacted=True,
+        )
+        for table in TABLES
+    )
+    return topics + changelogs

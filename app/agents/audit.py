@@ -1,6 +1,6 @@
 """Audit service: keeps every event, once, with the place in the log where it was first heard.
 
-Consumes: every topic of the registry (key: order id). Produces: nothing.
+Consumes: every topic of the registry. Produces: nothing.
 Stores: audit, one document an event id, never changed. Compensates: nothing.
 
 Topics forget after their retention, this does not. An event that comes again, at whatever offset,
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.codec import decode
-from app.events import Event
+from app.events import Event, OrderEventData
 from app.resources import Resources
 from app.stores.mongo import Document
 from app.stores.repositories import append_audit
@@ -56,12 +56,13 @@ class AuditService:
         entries: dict[str, Document] = {}
         for heard in events:
             event, record = heard.event, heard.record
+            order = {"orderId": event.order_id} if isinstance(event.data, OrderEventData) else {}
             entries.setdefault(
                 event.id,
                 {
                     "_id": event.id,
                     "type": event.type,
-                    "orderId": event.order_id,
+                    **order,
                     "topic": record.topic,
                     "partition": record.partition,
                     "offset": record.offset,

@@ -18,9 +18,9 @@ def outgoing(events: Iterable[Event]) -> list[OutRecord]:
     return [OutRecord(e.topic, e.key, e.value, e.headers) for e in encoded]
 
 
-def order_ids(events: Iterable[Event]) -> list[str]:
-    """Each order that the events are about, once, in their order."""
-    return list(dict.fromkeys(event.order_id for event in events))
+def keys(events: Iterable[Event]) -> list[str]:
+    """Each order (or movie) that the events are about, once, in their order."""
+    return list(dict.fromkeys(event.key for event in events))
 
 
 class Folding(Generic[S]):
@@ -33,11 +33,11 @@ class Folding(Generic[S]):
 
     def state(self, event: Event) -> S | None:
         """The state of the event's order, before the event."""
-        return self._states[event.order_id]
+        return self._states[event.key]
 
     def apply(self, event: Event, decision: Decision[S | None]) -> None:
         """Take over what was decided about the event."""
-        self._states[event.order_id] = decision.state
+        self._states[event.key] = decision.state
         self.emitted.extend(decision.events)
 
     def changes(self) -> list[tuple[str, Stored[S], S]]:
@@ -55,7 +55,7 @@ async def fold(
     decide: Callable[[S | None, Event], Decision[S | None]],
 ) -> list[OutRecord]:
     """Load the orders' states, decide every event in order, save what changed; what to publish."""
-    folding = Folding(await store.load(order_ids(events)))
+    folding = Folding(await store.load(keys(events)))
     for event in events:
         folding.apply(event, decide(folding.state(event), event))
     await store.save(folding.changes())
@@ -67,8 +67,8 @@ def rounds(events: Sequence[Event]) -> Iterator[list[Event]]:
     groups: list[list[Event]] = []
     seen: dict[str, int] = {}
     for event in events:
-        position = seen.get(event.order_id, 0)
-        seen[event.order_id] = position + 1
+        position = seen.get(event.key, 0)
+        seen[event.key] = position + 1
         if position == len(groups):
             groups.append([])
         groups[position].append(event)

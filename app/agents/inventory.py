@@ -9,7 +9,7 @@ Compensates: InventoryReleased when a later step failed.
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
-from app.agents.folding import Folding, order_ids, outgoing
+from app.agents.folding import Folding, keys, outgoing
 from app.domain import inventory as domain
 from app.domain.simulation import fails
 from app.events import Event, OrderData, timestamp
@@ -94,9 +94,7 @@ class InventoryService:
         """Decide and write. The reservations are read after the shelf: whoever changed them before
         had written the shelf first, and is seen; whoever does later finds a fence that moved on."""
         now = timestamp(self._clock())
-        folding: Folding[domain.Reservation] = Folding(
-            await self._reservations.load(order_ids(events))
-        )
+        folding: Folding[domain.Reservation] = Folding(await self._reservations.load(keys(events)))
         needed: set[str] = set()
         needed.update(*(domain.products(folding.state(e), e, self._saga) for e in events))
         if not needed <= locked:
@@ -115,7 +113,7 @@ class InventoryService:
         named = [event.data for event in heard if isinstance(event.data, OrderData)]
         found = {item.product_id for order in named for item in order.items}
         unnamed = [event for event in heard if not isinstance(event.data, OrderData)]
-        for entry in (await self._reservations.load(order_ids(unnamed))).values():
+        for entry in (await self._reservations.load(keys(unnamed))).values():
             if entry.state is not None:
                 found.update(entry.state.items)
         return found

@@ -1,7 +1,9 @@
-"""Notification service: tells who ordered how the order ended, once an order and outcome.
+"""Notification service: tells who ordered how the order ended, once an order and outcome; and the
+user of `MOVIE_MILESTONE_TO` that a movie reached a milestone, once a movie and milestone.
 
-Consumes: order.events.v1 (OrderConfirmed, OrderCancelled), key: order id.
-Produces: notification.events.v1. Stores: notifications, one document an order and outcome.
+Consumes: order.events.v1 (OrderConfirmed, OrderCancelled), key: order id; movie.events.v1
+(MovieMilestoneReached), key: movie id. Produces: notification.events.v1.
+Stores: notifications, one document an order and outcome, or a movie and milestone.
 Compensates: nothing; it is told ends, and what was sent can't be taken back.
 
 A mail server can't be asked whether it has a message, so a message is claimed before it is sent
@@ -10,21 +12,39 @@ Message-ID: never lost, and a repetition is known as one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from app.agents.folding import outgoing
 from app.domain import notification as domain
-from app.domain.notification import Answer, Notification, NotificationStatus, Recipient
-from app.events import Event, OrderCancelled, OrderConfirmed, timestamp
+from app.domain.notification import Answer, Notification, NotificationStatus, Occasion, Recipient
+from app.events import Event, MovieMilestoneReached, OrderCancelled, OrderConfirmed, timestamp
 from app.notifications import Mailer, MailUnavailableError, Session
-from app.notifications.message import Message, domain_of, placeholder
+from app.notifications.message import Message, Telling, domain_of, placeholder
 from app.resources import Resources
 from app.stores import repositories
 from app.stores.mongo import Stored, translated
 from app.streaming import OutRecord
 from app.topics import BY_EVENT
 
-Ends = Mapping[str, Event]
-"""The events that tell of an order's end, by the key of the notification that is due for each."""
+TOLD = (OrderConfirmed, OrderCancelled, MovieMilestoneReached)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event, and what it gives occasion to tell."""
+
+    event: Event
+    about: Occasion
+
+    @property
+    def telling(self) -> Telling:
+        """The event's data."""
+        assert isinstance(self.event.data, TOLD)
+        return self.event.data
+
+
+Dues = Mapping[str, Due]
+"""What is to be told, by the keys of the notifications."""
 
 
 class NotificationService:
@@ -37,14 +57,14 @@ class NotificationService:
         self._deferrals_most = settings.smtp_attempts
         self._sender_domain = domain_of(settings.smtp_from)
         self._unknown_domain = settings.smtp_unknown_domain
+        self._milestones_to = settings.movie_milestone_to
         self._notifications = repositories.notifications(resources.database)
         self._users = resources.database[repositories.USERS]
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topic of the ends of orders."""
-        ends = (OrderConfirmed, OrderCancelled)
-        return tuple(dict.fromkeys(BY_EVENT[end.__name__].name for end in ends))
+        """The topics of the ends of orders and of the milestones of movies."""
+        return tuple(dict.fromkeys(BY_EVENT[event.__name__].name for event in TOLD))
 
     async def handle(self, events: Sequence[Event]) -> list[OutRecord]:
         """Send what is due, and say so; what was sent before is said again and not sent again.
@@ -52,19 +72,19 @@ class NotificationService:
         Raises:
             MailUnavailableError: not everything could be sent now. What could is noted.
         """
-        told = [event for event in events if domain.outcome(event)]
-        ends: Ends = {domain.key(event): event for event in told}
-        stored = await self._notifications.load(ends)
-        due = {key: event for key, event in ends.items() if domain.is_due(stored[key].state)}
+        told = [Due(event, about) for event in events if (about := domain.occasion(event))]
+        all_told: Dues = {one.about.key: one for one in told}
+        stored = await self._notifications.load(all_told)
+        due = {key: one for key, one in all_told.items() if domain.is_due(stored[key].state)}
         over = {key: entry.state for key, entry in stored.items() if key not in due and entry.state}
         if due:
             over |= await self._send(due, stored)
         return outgoing(
-            said for event in told for said in domain.said(over[domain.key(event)], event)
+            said for one in told for said in domain.said(over[one.about.key], one.event)
         )
 
     async def _send(
-        self, due: Ends, stored: Mapping[str, Stored[Notification]]
+        self, due: Dues, stored: Mapping[str, Stored[Notification]]
     ) -> dict[str, Notification]:
         """Send all, some at a time; what became of each."""
         done: dict[str, Notification] = {}
@@ -84,7 +104,7 @@ class NotificationService:
     async def _round(
         self,
         session: Session,
-        due: Ends,
+        due: Dues,
         stored: Mapping[str, Stored[Notification]],
         recipients: Mapping[str, Recipient],
     ) -> dict[str, Notification]:
@@ -93,20 +113,20 @@ class NotificationService:
         claimed = {
             key: domain.claim(
                 stored[key].state,
-                event,
+                one.about,
                 recipient=recipients[key],
                 channel=self._mailer.channel,
                 domain=self._sender_domain,
                 now=now,
             )
-            for key, event in due.items()
+            for key, one in due.items()
         }
         entries = {key: stored[key] for key in due}
         if self._mailer.at_once is not None:
             await self._notifications.save([(k, entries[k], n) for k, n in claimed.items()])
             entries = {key: _saved(entries[key], claimed[key]) for key in due}
         messages = [
-            Message(one.message_id, one.recipient, _order(due[key]), due[key].time)
+            Message(one.message_id, one.recipient, due[key].telling, due[key].event.time)
             for key, one in claimed.items()
         ]
         deliveries = dict(zip(claimed, await session.send(messages), strict=True))
@@ -125,9 +145,9 @@ class NotificationService:
                 raise MailUnavailableError(delivery.reason or "the mail server failed")
         return settled
 
-    async def _recipients(self, due: Ends) -> dict[str, Recipient]:
+    async def _recipients(self, due: Dues) -> dict[str, Recipient]:
         """Whom each notification is for: one query, whoever is not in the directory apart."""
-        users = {key: _order(event).user_id for key, event in due.items()}
+        users = {key: self._user_of(one.telling) for key, one in due.items()}
         wanted = {"_id": {"$in": list(dict.fromkeys(users.values()))}}
         with translated():
             found = {user["_id"]: user async for user in self._users.find(wanted)}
@@ -139,10 +159,10 @@ class NotificationService:
 
         return {key: recipient(user_id) for key, user_id in users.items()}
 
-
-def _order(event: Event) -> OrderConfirmed | OrderCancelled:
-    assert isinstance(event.data, OrderConfirmed | OrderCancelled)
-    return event.data
+    def _user_of(self, telling: Telling) -> str:
+        if isinstance(telling, MovieMilestoneReached):
+            return self._milestones_to
+        return telling.user_id
 
 
 def _saved(entry: Stored[Notification], state: Notification) -> Stored[Notification]:

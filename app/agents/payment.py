@@ -7,7 +7,7 @@ Stores: payments, one document an order. Compensates: PaymentRefunded when a lat
 
 from collections.abc import Sequence
 
-from app.agents.folding import Folding, order_ids, outgoing, rounds
+from app.agents.folding import Folding, keys, outgoing, rounds
 from app.domain import payment as domain
 from app.events import Event, timestamp
 from app.providers import PaymentProvider
@@ -43,7 +43,7 @@ class PaymentService:
         gives the same answer.
         """
         now = timestamp(self._clock())
-        folding: Folding[domain.Payment] = Folding(await self._payments.load(order_ids(events)))
+        folding: Folding[domain.Payment] = Folding(await self._payments.load(keys(events)))
         for group in rounds(events):
             requests = {
                 event.order_id: request

@@ -15,7 +15,7 @@ from aiokafka.partitioner import murmur2
 from app.agents.folding import outgoing
 from app.domain.order import OrderStatus
 from app.domain.payment import PaymentStatus
-from app.events import CancellationRequested, Event, EventData, PaymentRefundRetried, timestamp
+from app.events import CancellationRequested, Event, OrderEventData, PaymentRefundRetried, timestamp
 from app.resources import Resources
 from app.stores.errors import TransientStoreError
 from app.stores.mongo import Document, translated
@@ -31,7 +31,7 @@ SWEEP_MAX = 1000
 POSITIVE = 0x7FFFFFFF
 
 Publish = Callable[[Sequence[OutRecord]], Awaitable[None]]
-Due = Callable[[], AsyncIterator[EventData]]
+Due = Callable[[], AsyncIterator[OrderEventData]]
 
 
 def partition_of(order_id: str, partitions: int) -> int:
@@ -89,7 +89,7 @@ def overdue_orders(resources: Resources) -> Due:
     """Requests to cancel the orders that have not ended in time."""
     limit = timedelta(seconds=resources.settings.saga_timeout_seconds)
 
-    async def due() -> AsyncIterator[EventData]:
+    async def due() -> AsyncIterator[OrderEventData]:
         query: Document = {
             "status": OrderStatus.PENDING.value,
             "cancelledBy": None,
@@ -112,7 +112,7 @@ def refunds_to_retry(resources: Resources) -> Due:
         seconds = conf.refund_retry_seconds * 2 ** min(attempts - 1, 20)
         return timedelta(seconds=min(seconds, conf.refund_retry_max_seconds))
 
-    async def due() -> AsyncIterator[EventData]:
+    async def due() -> AsyncIterator[OrderEventData]:
         now = resources.clock()
         query: Document = {
             "status": PaymentStatus.REFUND_FAILED.value,

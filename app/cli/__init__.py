@@ -1,7 +1,8 @@
 """The commands of `faust -A app ...`, besides Faust's own.
 
 This page says what each takes; what it does is a plain function in the module of its name.
-None needs a running worker. Exit status: 0 done, 1 not so, 2 a server or a file is not to be had.
+`analytics` asks a running worker, the others need none. Exit status: 0 done, 1 not so, 2 a server
+or a file is not to be had.
 """
 
 from typing import Any
@@ -10,6 +11,8 @@ import click
 import faust
 from faust.cli import option
 
+from app.cli.analytics import SECONDS, Shown
+from app.cli.analytics import analytics as run_analytics
 from app.cli.command import OrderflowCommand, connected
 from app.cli.replay import DEFAULT_CONCURRENCY, DEFAULT_URL, Replay
 from app.cli.replay import replay as run_replay
@@ -21,6 +24,10 @@ from app.cli.verify import verify as run_verify
 from app.settings import Settings
 
 CONCURRENCY_MOST = 2000
+WINDOWS_DEFAULT = 20
+WINDOWS_MOST = 1000
+TOP_DEFAULT = 10
+TOP_MOST = 100
 
 csv_option = option(
     "--csv",
@@ -128,3 +135,39 @@ def register(app: faust.App, settings: Settings) -> None:
                 # Another provider's ledger is not ours to read.
                 ledger=settings.payment_provider == "simulated",
             )
+
+    @app.command(
+        option(
+            "--url",
+            default=None,
+            show_default=False,
+            help="Of a worker, or of the API. Default: the worker at WORKER_PORT.",
+        ),
+        option("--size", type=click.Choice(tuple(SECONDS)), default="hour", help="Of the windows."),
+        option(
+            "--by",
+            type=click.Choice(("none", "country", "product")),
+            default="none",
+            help="What the windows are split by.",
+        ),
+        option(
+            "--limit",
+            type=click.IntRange(min=1, max=WINDOWS_MOST),
+            default=WINDOWS_DEFAULT,
+            metavar="N",
+            help="How many windows, the newest.",
+        ),
+        option(
+            "--top",
+            type=click.IntRange(min=1, max=TOP_MOST),
+            default=TOP_DEFAULT,
+            metavar="N",
+            help="How many products.",
+        ),
+        option("--token", default=None, show_default=False, help="Bearer token, with AUTH=on."),
+        option("--watch", is_flag=True, default=False, help="Again every second, until Ctrl-C."),
+        base=OrderflowCommand,
+    )
+    async def analytics(self: Any, url: str | None, **shown: Any) -> int:
+        """Show revenue, success and top products of the last windows."""
+        return await run_analytics(self.console, Shown(url=url or settings.url, **shown))

@@ -49,7 +49,7 @@ def _table(report: Report) -> Table:
             plan.name,
             str(plan.partitions),
             str(plan.replication),
-            f"{plan.retention_ms / MS_PER_HOUR:g} h",
+            "compacted" if plan.compacted else f"{plan.retention_ms / MS_PER_HOUR:g} h",
             _words(topic),
         )
     return table

@@ -207,7 +207,7 @@ def _release(
     if reservation.status not in (ReservationStatus.RELEASED, ReservationStatus.VOID):
         return InventoryDecision(reservation)
     assert reservation.ended_at is not None
-    data = InventoryReleased.model_construct(order_id=event.data.order_id)
+    data = InventoryReleased.model_construct(order_id=event.order_id)
     return InventoryDecision(
         reservation, (event.follow(data, source=STEP, at=reservation.ended_at),), freed
     )

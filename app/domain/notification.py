@@ -1,11 +1,20 @@
-"""The notification service's decisions: one message an order and outcome, and what became of it."""
+"""The notification service's decisions: one message an order and outcome, or a movie and milestone,
+and what became of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from app.events import Event, NotificationSent, OrderCancelled, OrderConfirmed
+from app.events import (
+    Event,
+    EventData,
+    MilestoneNotified,
+    MovieMilestoneReached,
+    NotificationSent,
+    OrderCancelled,
+    OrderConfirmed,
+)
 
 SOURCE = "notification"
 
@@ -34,11 +43,50 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderEnd:
+    """What a message is about: how an order ended, `CONFIRMED` or `CANCELLED`."""
+
+    order_id: str
+    outcome: str
+
+    @property
+    def key(self) -> str:
+        """The id of its notification."""
+        return f"{self.order_id}:{self.outcome}"
+
+    @property
+    def mail_id(self) -> str:
+        """What its Message-ID has before the `@`."""
+        return f"{self.order_id}.{self.outcome}"
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneView:
+    """What a message is about: the view with which a movie reached a milestone."""
+
+    movie_id: str
+    milestone: int
+    view_id: str
+
+    @property
+    def key(self) -> str:
+        """The id of its notification: a movie reaches a milestone once."""
+        return f"{self.movie_id}:MILESTONE:{self.milestone}"
+
+    @property
+    def mail_id(self) -> str:
+        """What its Message-ID has before the `@`; a movie's id may hold what must not be there."""
+        return f"{self.view_id}.milestone-{self.milestone}"
+
+
+Occasion = OrderEnd | MilestoneView
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
-    """A message about an order's end.
+    """A message about an order's end, or a movie's milestone.
 
     Attributes:
-        outcome: `CONFIRMED` or `CANCELLED`.
         message_id: the same whenever it is sent, so that a mailbox knows a repetition.
         claimed_at: when it was first to be sent.
         attempts: how often it was claimed; above 1, it may have been sent more than once.
@@ -46,8 +94,7 @@ class Notification:
         at: when it was sent, or had failed.
     """
 
-    order_id: str
-    outcome: str
+    occasion: Occasion
     recipient: Recipient
     channel: Channel
     message_id: str
@@ -76,24 +123,21 @@ class Delivery:
     reason: str | None = None
 
 
-def outcome(event: Event) -> str | None:
-    """The end of an order that the event tells of, if it does."""
+def occasion(event: Event) -> Occasion | None:
+    """What the event gives occasion to tell, if it does."""
     match event.data:
-        case OrderConfirmed():
-            return "CONFIRMED"
-        case OrderCancelled():
-            return "CANCELLED"
+        case OrderConfirmed(order_id=order_id):
+            return OrderEnd(order_id, "CONFIRMED")
+        case OrderCancelled(order_id=order_id):
+            return OrderEnd(order_id, "CANCELLED")
+        case MovieMilestoneReached(movie_id=movie_id, milestone=milestone, view_id=view_id):
+            return MilestoneView(movie_id, milestone, view_id)
     return None
 
 
-def key(event: Event) -> str:
-    """The id of the notification of an order's end."""
-    return f"{event.order_id}:{outcome(event)}"
-
-
-def message_id(event: Event, domain: str) -> str:
-    """The Message-ID (RFC 5322) of the notification of an order's end."""
-    return f"<{event.order_id}.{outcome(event)}@{domain}>".lower()
+def message_id(about: Occasion, domain: str) -> str:
+    """The Message-ID (RFC 5322) of a notification."""
+    return f"<{about.mail_id}@{domain}>".lower()
 
 
 def is_due(notification: Notification | None) -> bool:
@@ -103,7 +147,7 @@ def is_due(notification: Notification | None) -> bool:
 
 def claim(
     notification: Notification | None,
-    event: Event,
+    about: Occasion,
     *,
     recipient: Recipient,
     channel: Channel,
@@ -113,14 +157,11 @@ def claim(
     """The message when it is about to be sent. Claimed before, it keeps its recipient and id."""
     if notification is not None:
         return replace(notification, channel=channel, attempts=notification.attempts + 1)
-    ended = outcome(event)
-    assert ended is not None
     return Notification(
-        order_id=event.order_id,
-        outcome=ended,
+        occasion=about,
         recipient=recipient,
         channel=channel,
-        message_id=message_id(event, domain),
+        message_id=message_id(about, domain),
         claimed_at=now,
         attempts=1,
     )
@@ -155,13 +196,15 @@ def said(notification: Notification, event: Event) -> Sequence[Event]:
     if notification.status is not NotificationStatus.SENT:
         return ()
     assert notification.at is not None
-    data = NotificationSent.model_validate(
-        {
-            "order_id": notification.order_id,
-            "outcome": notification.outcome,
-            "channel": notification.channel.value,
-            "message_id": notification.message_id,
-            "at": datetime.fromisoformat(notification.at),
-        }
-    )
+    sent = {
+        "channel": notification.channel.value,
+        "message_id": notification.message_id,
+        "at": datetime.fromisoformat(notification.at),
+    }
+    data: EventData
+    match notification.occasion:
+        case OrderEnd() as end:
+            data = NotificationSent.model_validate(asdict(end) | sent)
+        case MilestoneView() as reached:
+            data = MilestoneNotified.model_validate(asdict(reached) | sent)
     return (event.follow(data, source=SOURCE, at=notification.at),)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from app.domain.notification import Answer, Channel, Delivery
-from app.notifications.message import Message
+from app.events import MovieMilestoneReached
+from app.notifications.message import Message, Telling
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,7 @@ class LogMailer:
                 "notification %s",
                 json.dumps(
                     {
-                        "orderId": message.order.order_id,
-                        "userId": message.order.user_id,
+                        **_about(message.telling),
                         "to": message.recipient.address,
                         "subject": message.subject,
                         "messageId": message.id,
@@ -38,3 +38,9 @@ class LogMailer:
                 ),
             )
         return [Delivery(Answer.ACCEPTED)] * len(messages)
+
+
+def _about(telling: Telling) -> dict[str, str | int]:
+    if isinstance(telling, MovieMilestoneReached):
+        return {"movieId": telling.movie_id, "milestone": telling.milestone}
+    return {"orderId": telling.order_id, "userId": telling.user_id}

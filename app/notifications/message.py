@@ -1,7 +1,9 @@
-"""The message about an order's end: templates, filled in so that no text breaks out of its place.
+"""The message about an order's end or a movie's milestone: templates, filled in so that no text
+breaks out of its place.
 
-A user's id, name and address and a product's id are the clients' own words. In a header they are
-one line of printable characters, in HTML they are escaped, in the text part they are one line.
+A user's id, name and address, a product's id and a movie's are the clients' own words. In a header
+they are one line of printable characters, in HTML they are escaped, in the text part they are one
+line.
 """
 
 import re
@@ -19,13 +21,15 @@ from pathlib import Path
 from string import Template
 
 from app.domain.notification import Recipient
-from app.events import OrderCancelled, OrderConfirmed
+from app.events import MovieMilestoneReached, OrderCancelled, OrderConfirmed
 from app.money import text as money
 
 TEMPLATES = Path(__file__).parent / "templates"
 # A message that lists 2,000 items helps nobody.
 ITEMS_SHOWN = 50
 NAME_MAX_CHARACTERS = 60
+# Who has no name is greeted so.
+NOBODY = "there"
 # RFC 5321, 4.5.3.1: a mailbox's local part, and a path without its brackets.
 LOCAL_MAX_CHARACTERS = 64
 ADDRESS_MAX_CHARACTERS = 254
@@ -43,20 +47,29 @@ REASONS = {
 }
 
 
+Telling = OrderConfirmed | OrderCancelled | MovieMilestoneReached
+"""What can be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message before its templates are filled in; `at` is when the order ended, ISO 8601."""
+    """A message before its templates are filled in; `at` is when it happened, ISO 8601."""
 
     id: str
     recipient: Recipient
-    order: OrderConfirmed | OrderCancelled
+    telling: Telling
     at: str
 
     @property
     def subject(self) -> str:
         """One line."""
-        ended = "confirmed" if isinstance(self.order, OrderConfirmed) else "cancelled"
-        return f"Your order {self.order.order_id} is {ended}"
+        match self.telling:
+            case OrderConfirmed(order_id=order_id):
+                return f"Your order {order_id} is confirmed"
+            case OrderCancelled(order_id=order_id):
+                return f"Your order {order_id} is cancelled"
+            case MovieMilestoneReached(movie_id=movie_id, milestone=views):
+                return f"Movie {phrase(movie_id)} has {counted(views)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,28 @@ class Rendered:
 
 def render(message: Message) -> Rendered:
     """Fill in the templates."""
-    order = message.order
+    if isinstance(message.telling, MovieMilestoneReached):
+        return _milestone(message, message.telling)
+    return _order(message, message.telling)
+
+
+def _milestone(message: Message, reached: MovieMilestoneReached) -> Rendered:
+    fields = {
+        "subject": message.subject,
+        "name": one_line(message.recipient.name or "")[:NAME_MAX_CHARACTERS] or NOBODY,
+        "movie": one_line(reached.movie_id),
+        "views": counted(reached.milestone),
+        "at": format_datetime(reached.viewed_at),
+    }
+    return Rendered(
+        text=template("milestone.txt").substitute(fields),
+        html=template("milestone.html").substitute(
+            {field: escape(value) for field, value in fields.items()}
+        ),
+    )
+
+
+def _order(message: Message, order: OrderConfirmed | OrderCancelled) -> Rendered:
     confirmed = isinstance(order, OrderConfirmed)
     name = "confirmed" if confirmed else "cancelled"
     fields = {
@@ -184,6 +218,11 @@ def phrase(name: str) -> str:
     """
     kept = (c if unicodedata.category(c)[0] in "LMN" or c in "'-." else " " for c in name)
     return " ".join("".join(kept).split())[:NAME_MAX_CHARACTERS].strip()
+
+
+def counted(views: int) -> str:
+    """So many views."""
+    return f"{views:,} view{'' if views == 1 else 's'}"
 
 
 def explained(reason: str) -> str:

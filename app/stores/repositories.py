@@ -8,8 +8,10 @@
 | provider_ledger| charge         | the simulated payment provider, as its own books |
 | stock_history  | change of a product's stock by hand | the web |
 | users          | user           | the web    |
-| notifications  | order and outcome | notification |
+| notifications  | order and outcome, movie and milestone | notification |
 | audit          | event          | audit      |
+| movies         | movie          | movies: see movies.py |
+| movie_views    | view of a movie| movies: see movies.py |
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,15 @@ from pymongo import ASCENDING, IndexModel, InsertOne
 from pymongo.errors import BulkWriteError
 
 from app.domain.inventory import Reservation, ReservationStatus
-from app.domain.notification import Channel, Notification, NotificationStatus, Recipient
+from app.domain.notification import (
+    Channel,
+    MilestoneView,
+    Notification,
+    NotificationStatus,
+    Occasion,
+    OrderEnd,
+    Recipient,
+)
 from app.domain.order import HistoryEntry, Order, OrderStatus
 from app.domain.payment import Payment, PaymentStatus
 from app.events import Item, OrderPlaced
@@ -34,6 +44,8 @@ STOCK_HISTORY = "stock_history"
 USERS = "users"
 NOTIFICATIONS = "notifications"
 AUDIT = "audit"
+MOVIES = "movies"
+MOVIE_VIEWS = "movie_views"
 
 
 def index(*fields: str) -> IndexModel:
@@ -87,7 +99,7 @@ def payments(database: Database) -> DocumentStore[Payment]:
 
 
 def notifications(database: Database) -> DocumentStore[Notification]:
-    """What each order's user was told."""
+    """What each order's user was told, and of which milestones of movies was told."""
     return DocumentStore(
         database[NOTIFICATIONS], encode=encode_notification, decode=decode_notification
     )
@@ -217,8 +229,7 @@ def decode_payment(document: Mapping[str, Any]) -> Payment:
 def encode_notification(notification: Notification) -> Document:
     """The recipient stays as it was when the message was first claimed."""
     return {
-        "orderId": notification.order_id,
-        "outcome": notification.outcome,
+        **_encode_occasion(notification.occasion),
         "status": notification.status.value,
         "channel": notification.channel.value,
         "recipient": {
@@ -238,8 +249,7 @@ def decode_notification(document: Mapping[str, Any]) -> Notification:
     """The notification of a document."""
     to = document["recipient"]
     return Notification(
-        order_id=document["orderId"],
-        outcome=document["outcome"],
+        occasion=_decode_occasion(document),
         status=NotificationStatus(document["status"]),
         channel=Channel(document["channel"]),
         recipient=Recipient(to["address"], to["name"]),
@@ -250,3 +260,17 @@ def decode_notification(document: Mapping[str, Any]) -> Notification:
         at=document["at"],
         reason=document["reason"],
     )
+
+
+def _encode_occasion(occasion: Occasion) -> Document:
+    match occasion:
+        case OrderEnd(order_id, outcome):
+            return {"orderId": order_id, "outcome": outcome}
+        case MilestoneView(movie_id, milestone, view_id):
+            return {"movieId": movie_id, "milestone": milestone, "viewId": view_id}
+
+
+def _decode_occasion(document: Mapping[str, Any]) -> Occasion:
+    if "orderId" in document:
+        return OrderEnd(document["orderId"], document["outcome"])
+    return MilestoneView(document["movieId"], document["milestone"], document["viewId"])

@@ -14,19 +14,22 @@ from app.resources import Resources
 from app.saga import SAGAS
 from app.settings import Settings
 from app.stores import mongo, repositories
+from app.stores import movies as movie_stores
 from app.stores.idempotency import IdempotencyKeys, Keys
 from app.stores.locks import FencedLocks
 from app.stores.stock import StockStore
 from app.stores.stock_history import StockHistory
 from app.stores.users import UserStore
-from app.web import queries
-from app.web.acceptance import STORED_TIMEOUT_SECONDS, Acceptor
+from app.web import analytics, queries
+from app.web.acceptance import Acceptor
 from app.web.accepted import AcceptedOrders
 from app.web.batching import BatchedLookup
 from app.web.cancelling import Canceller
+from app.web.claims import STORED_TIMEOUT_SECONDS
 from app.web.health import HealthViews
 from app.web.indexing import Indexing
 from app.web.middleware import answered, instance_headers
+from app.web.movies import MovieViews
 from app.web.orders import OrderViews
 from app.web.participants import PaymentViews, StockViews
 from app.web.reading import Reader
@@ -34,6 +37,7 @@ from app.web.routes import Route, add_routes
 from app.web.sagas import SagaViews
 from app.web.stocking import Locks, Stocking
 from app.web.users import UserViews
+from app.web.viewing import Tracker
 from app.web.waiting import OrderWatcher
 
 __all__ = ["Route", "add_routes", "application_options", "register"]
@@ -141,6 +145,17 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
     payment_views = PaymentViews(payments.get)
     saga_views = SagaViews(database, reader, payments.load, saga, resources.clock)
     user_views = UserViews(UserStore(database), resources.clock)
+    movie_views = MovieViews(
+        tracker=Tracker(
+            keys=keys,
+            publish=publish,
+            stored=movie_stores.views(database).get,
+            clock=resources.clock,
+            publish_seconds=settings.produce_timeout_seconds,
+        ),
+        database=database,
+        stored=movie_stores.movies(database).get,
+    )
     health_views = HealthViews(
         pings={
             "mongodb": partial(mongo.ping, database),
@@ -167,6 +182,9 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
             Route("GET", "/users", user_views.list),
             Route("POST", "/users", user_views.post),
             Route("GET", "/users/{userId}", user_views.get),
+            Route("GET", "/movies", movie_views.list),
+            Route("GET", "/movies/{movieId}", movie_views.get),
+            Route("POST", "/movies/{movieId}/views", movie_views.post),
             Route("GET", "/livez", health_views.live),
             Route("GET", "/readyz", health_views.ready),
             Route("GET", "/metrics", health_views.metrics),
@@ -184,6 +202,9 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
     indexing = Indexing(partial(repositories.ensure_indexes, resources.database))
     web_app.on_startup.append(indexing.start)
     web_app.on_cleanup.append(indexing.stop)
+    gather, close_gatherer = analytics.gatherer(resources)
+    analytics.mount(app, resources, gather)
+    web_app.on_cleanup.append(close_gatherer)
 
 
 async def _ping(resources: Resources) -> None:

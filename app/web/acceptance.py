@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +12,9 @@ from uuid import UUID, uuid4, uuid5
 from app.domain.order import SOURCE, Order
 from app.events import Event, timestamp
 from app.stores.errors import TransientStoreError
-from app.stores.idempotency import Begun, Fresh, InFlight, Keys, Mismatch, Replay
-from app.web import answers
+from app.stores.idempotency import Fresh, InFlight, Keys, Mismatch, Replay
+from app.web import answers, claims
+from app.web.claims import RETRY_PUBLISH_SECONDS, STORED_TIMEOUT_SECONDS, Pause
 from app.web.problems import ProblemError, unavailable
 from app.web.rendering import acceptance
 from app.web.requests import PlaceOrder
@@ -23,13 +23,6 @@ logger = logging.getLogger(__name__)
 
 # Made up once; order ids of keyed posts derive from it.
 KEYED_ORDERS = UUID("6f8a3c0e-53a1-4b56-9d0f-2d9b9d6e7c41")
-# An order is found by its id in a millisecond, or the database is in trouble and not worth waiting
-# for: the derived id makes a second post harmless.
-STORED_TIMEOUT_SECONDS = 1.0
-# While the database is in trouble only so often one post waits that long; the others don't ask.
-STORED_PAUSE_SECONDS = 5.0
-# Kafka's fetch of metadata after a broker's loss takes about as long.
-RETRY_PUBLISH_SECONDS = 2.0
 
 
 class Remember(Protocol):
@@ -47,22 +40,6 @@ class Acceptance:
     order_id: str
     body: bytes
     replayed: bool = False
-
-
-@dataclass(slots=True)
-class Pause:
-    """Leaves a store alone for a while after it did not answer."""
-
-    seconds: float = STORED_PAUSE_SECONDS
-    until: float = 0.0
-
-    def asked_now(self) -> bool:
-        """Whether the store may be asked."""
-        return time.monotonic() >= self.until
-
-    def in_trouble(self) -> None:
-        """It did not answer."""
-        self.until = time.monotonic() + self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +73,11 @@ class Acceptor:
         order_id = derived_id(order.user_id, key)
         fingerprint = order.fingerprint()
         claim: Fresh | None = None
-        match await self._begin(order.user_id, key, fingerprint):
+        match await claims.begin(self.keys, order.user_id, key, fingerprint):
             case Mismatch():
                 raise _mismatch()
             case InFlight(seconds=seconds):
-                raise _in_flight(seconds)
+                raise claims.in_flight(seconds)
             case Replay(answer=answer):
                 return Acceptance(order_id, answer, replayed=True)
             case Fresh() as claim:
@@ -109,7 +86,7 @@ class Acceptor:
         before = await self._stored(order_id)
         if before is not None and before.placed is not None:
             if before.placed.fingerprint != fingerprint:
-                await self._abandon(claim, forget=True)
+                await claims.abandon(self.keys, claim, forget=True)
                 raise _mismatch()
             body = answers.encoded(acceptance(before.placed))
             event = Event.first(before.placed, source=SOURCE, at=before.history[0].at)
@@ -127,7 +104,7 @@ class Acceptor:
         keyed: bool,
     ) -> Acceptance:
         if not self.log.asked_now():
-            await self._abandon(claim, forget=True)
+            await claims.abandon(self.keys, claim, forget=True)
             raise unavailable(
                 "Orders can't be accepted now; nothing was done with this one. Send it again.",
                 retry_after=RETRY_PUBLISH_SECONDS,
@@ -141,7 +118,7 @@ class Acceptor:
         except Exception as error:  # whatever it is, it may have arrived all the same
             self.log.in_trouble()
             logger.warning("order %s: the log did not confirm it: %r", order_id, error)
-            await self._abandon(claim)
+            await claims.abandon(self.keys, claim)
             raise unavailable(
                 f"It is not known whether the order was accepted. {_advice(order_id, keyed=keyed)}",
                 retry_after=RETRY_PUBLISH_SECONDS,
@@ -150,21 +127,6 @@ class Acceptor:
         body = answers.encoded(acceptance(placed))
         await self.remember(event, claim=claim, answer=body)
         return Acceptance(order_id, body)
-
-    async def _begin(self, user: str, key: str, fingerprint: str) -> Begun | None:
-        try:
-            return await self.keys.begin(user, key, fingerprint)
-        except TransientStoreError as error:
-            logger.warning("accepting without idempotency keys: %s", error)
-            return None
-
-    async def _abandon(self, claim: Fresh | None, *, forget: bool = False) -> None:
-        if claim is None:
-            return
-        try:
-            await self.keys.abandon(claim, forget=forget)
-        except TransientStoreError as error:
-            logger.warning("the claim runs out by itself: %s", error)
 
     async def _stored(self, order_id: str) -> Order | None:
         if not self.database.asked_now():
@@ -195,15 +157,4 @@ def _mismatch() -> ProblemError:
         "This Idempotency-Key was used with another body; use a new key for a new order.",
         kind="idempotency-key-reused",
         title="Idempotency key reused",
-    )
-
-
-def _in_flight(seconds: float) -> ProblemError:
-    # It ends far sooner than its claim, nearly always.
-    return ProblemError(
-        HTTPStatus.CONFLICT,
-        f"A post with this Idempotency-Key is under way, for {seconds:.0f} s at most.",
-        kind="idempotency-key-in-flight",
-        title="Post under way",
-        headers={"Retry-After": "1"},
     )

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from app.domain.order import SOURCE, Order, OrderStatus
 from app.events import CancellationRequested, Event, timestamp
 from app.saga import Saga
-from app.web.acceptance import RETRY_PUBLISH_SECONDS
+from app.web.claims import RETRY_PUBLISH_SECONDS
 from app.web.problems import ProblemError, unavailable
 from app.web.reading import Reader
 

@@ -1,4 +1,4 @@
-"""What is counted of every request; labels are bounded whatever clients send."""
+"""What is counted: every request, and late events; labels are bounded whatever clients send."""
 
 from http import HTTPMethod
 
@@ -11,6 +11,7 @@ REQUESTS = Counter(
 DURATION = Histogram(
     "http_request_duration_seconds", "Time to the answer", ["service", "method", "path"]
 )
+LATE = Counter("late_events_total", "Events too late for some of their windows", ["topic"])
 
 SERVICE = "worker"
 UNMATCHED = "unmatched"
@@ -24,6 +25,11 @@ def observe(request: web.Request, status: int, seconds: float) -> None:
     path = route_template(request)
     REQUESTS.labels(SERVICE, method, path, str(status)).inc()
     DURATION.labels(SERVICE, method, path).observe(seconds)
+
+
+def count_late(topic: str, events: int) -> None:
+    """Count events that came after the grace of some window they belong to."""
+    LATE.labels(topic).inc(events)
 
 
 def route_template(request: web.Request) -> str:

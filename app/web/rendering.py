@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.domain.inventory import Stock
+from app.domain.movies import Movie
 from app.domain.order import Order
 from app.domain.payment import Payment, PaymentStatus
-from app.events import OrderPlaced
+from app.events import MovieViewed, OrderPlaced
 from app.money import to_major
 from app.saga import Saga, Step
 from app.stores.stock_history import StockChange
@@ -117,6 +118,29 @@ def _step_document(step: Step, at: Mapping[str, str], attempts: int | None) -> d
 
 def _history(order: Order) -> list[dict[str, str]]:
     return [{"event": entry.event, "at": entry.at} for entry in order.history]
+
+
+def view_document(viewed: MovieViewed) -> dict[str, Any]:
+    """The answer to the post of a view; follows from the view alone."""
+    return {
+        "movieId": viewed.movie_id,
+        "userId": viewed.user_id,
+        "viewId": viewed.view_id,
+        "viewedAt": iso(viewed.viewed_at),
+    }
+
+
+def movie_document(movie: Movie) -> dict[str, Any]:
+    """A movie that was viewed."""
+    return {
+        "movieId": movie.movie_id,
+        "views": movie.views,
+        "lastViewedAt": iso(movie.last_viewed_at) if movie.last_viewed_at else None,
+        "milestones": [
+            {"views": one.views, "viewId": one.view_id, "viewedAt": iso(one.viewed_at)}
+            for one in movie.milestones
+        ],
+    }
 
 
 def user_document(user: User) -> dict[str, Any]:

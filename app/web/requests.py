@@ -73,6 +73,23 @@ Country = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(prin
 PlacedAt = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_stored_precision)]
 
 
+# `GET /movies/top` is the list of top movies.
+RESERVED_MOVIES = frozenset({"top", "windows"})
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED_MOVIES:
+        raise ValueError("is the name of something else under /movies")
+    return value
+
+
+MovieId = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    AfterValidator(printable),
+    AfterValidator(_not_reserved),
+]
+
 UNITS_MOST = 1_000_000_000
 # As browsers check it (HTML, 4.10.5.1.5), but with a dot in the domain and none astray before it.
 EMAIL = re.compile(
@@ -154,6 +171,12 @@ class NewUser(RequestModel):
     user_id: UserId | None = None
     name: Name
     email: Email
+
+
+class ViewMovie(RequestModel):
+    """The body of `POST /movies/{movieId}/views`: who viewed it."""
+
+    user_id: UserId
 
 
 class StockLevel(RequestModel):
