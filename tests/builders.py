@@ -12,6 +12,10 @@ from app.events import (
     InventoryReleased,
     InventoryReserved,
     Item,
+    MilestoneNotified,
+    MovieMilestoneReached,
+    MovieViewed,
+    MovieViewTracked,
     NotificationSent,
     OrderCancelled,
     OrderCancelling,
@@ -23,6 +27,7 @@ from app.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentRefundRetried,
+    UserActed,
     order_data,
     timestamp,
 )
@@ -136,3 +141,44 @@ def data(
             at=START,
         )
     return made[kind]
+
+
+def view_id(number: int) -> str:
+    """The id of the view of this number."""
+    return str(UUID(int=number, version=5))
+
+
+def viewed(
+    movie: str = "alien", *, number: int = 1, user: str = "alice", at: datetime = START
+) -> Event:
+    """The event that a user viewed a movie."""
+    data = MovieViewed(view_id=view_id(number), movie_id=movie, user_id=user, viewed_at=at)
+    return Event.first(data, source="movies", at=timestamp(at))
+
+
+def milestone(movie: str = "alien", views: int = 10) -> Event:
+    """The event that a movie was viewed so often, with the view of that number."""
+    return viewed(movie, number=views).follow(
+        view_data("MovieMilestoneReached", views, movie=movie), source="movies", at=timestamp(START)
+    )
+
+
+def view_data(kind: str, number: int, *, movie: str = "alien", user: str = "alice") -> EventData:
+    """The data of an event of this type about the view of this number."""
+    about = {"view_id": view_id(number), "movie_id": movie}
+    sent = {"channel": "LOG", "message_id": "<1@orderflow.invalid>", "at": START}
+    model, more = {
+        "MovieViewed": (MovieViewed, {"user_id": user, "viewed_at": START}),
+        "UserActed": (UserActed, {"user_id": user, "action": "VIEWED_MOVIE", "at": START}),
+        "MovieViewTracked": (
+            MovieViewTracked,
+            {"user_id": user, "viewed_at": START, "number": number},
+        ),
+        "MovieMilestoneReached": (
+            MovieMilestoneReached,
+            {"milestone": number, "viewed_at": START},
+        ),
+        "MilestoneNotified": (MilestoneNotified, {"milestone": number, **sent}),
+    }[kind]
+    made: EventData = model.model_validate(about | more)
+    return made

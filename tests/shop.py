@@ -15,8 +15,9 @@ from typing import Any
 import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from app.services import GROUP_PREFIX, build_service
+from app.agents.registry import build_service
 from app.settings import SERVICE_NAMES
+from app.topics import GROUP_PREFIX
 from infra.local.testing import LocalServers, Process, WorkerProcess, start_gateway, start_worker
 from tests.kafka import committed, end_offsets, eventually
 from tests.unit.agents.fakes import resources

@@ -227,6 +227,8 @@ async def test_kafkas_own_tool_shows_each_group_with_zero_lag_at_rest(shop: Shop
             check=True,
         )
         rows = [line.split() for line in done.stdout.splitlines() if line.startswith(group)]
+        # Of the tables' changelogs nothing is committed.
+        rows = [row for row in rows if not row[1].endswith("-changelog")]
         assert {(t, str(p)) for t in topics for p in range(6)} == {(r[1], r[2]) for r in rows}
         assert {"0"} <= {r[5] for r in rows} <= {"0", "-"}
         members = Counter(r[6] for r in rows)

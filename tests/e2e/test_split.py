@@ -1,12 +1,9 @@
 """One process a service, and a second one of payments: shared out by Kafka, killed one by one."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +13,10 @@ from app.codec import decode
 from app.settings import SERVICE_NAMES
 from app.topics import BY_NAME
 from infra.local.testing import LocalServers, start_worker
+from tests.groups import description, shares
 from tests.integration.notifications.mail import MailServer
 from tests.kafka import PARTITIONS, eventually, read_all
-from tests.shop import GROUPS, ROOT, Shop, order, post_all
+from tests.shop import GROUPS, Shop, order, post_all
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(420)]
 
@@ -28,7 +26,6 @@ ORDERS_A_KILL = 60
 ORDERS = ROUNDS * len(SERVICE_NAMES) * ORDERS_A_KILL
 END_SECONDS = 150
 REST_SECONDS = 120
-TOOL_SECONDS = 60
 # Slow enough that a kill finds messages on their way.
 MAIL_SECONDS = 0.02
 # What a killed process had sent still arrives; the next one needs longer to start.
@@ -64,32 +61,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory, mail: MailServer) -> Iterator
             yield shop
         finally:
             shop.stop()
-
-
-def description(shop: Shop, group: str) -> list[dict[str, str]]:
-    """What Kafka's own tool says of a group: a row a partition."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "infra.local", "kafka-tool", "consumer-groups"),
-            *("--bootstrap-server", shop.servers.kafka, "--describe", "--group", group),
-        ],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
-        capture_output=True,
-        text=True,
-        timeout=TOOL_SECONDS,
-        check=True,
-    )
-    header, *rows = (line.split() for line in done.stdout.splitlines() if line.strip())
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def shares(rows: Iterable[dict[str, str]]) -> dict[str, Counter[str]]:
-    """Of each topic, how many partitions each process has."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        found[row["TOPIC"]][row["CLIENT-ID"]] += 1
-    return found
 
 
 async def log_of(shop: Shop) -> dict[str, list[Any]]:

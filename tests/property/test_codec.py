@@ -10,7 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.codec import UndecodableError, decode, encode
-from app.events import EVENT_TYPES, Event, Item, OrderData, event_id, timestamp
+from app.events import (
+    EVENT_TYPES,
+    Event,
+    Item,
+    MovieEventData,
+    OrderData,
+    OrderEventData,
+    UserActed,
+    event_id,
+    timestamp,
+)
 from app.money import MAX_MINOR
 from app.topics import BY_EVENT, BY_NAME, INVENTORY, ORDER, SPECS
 from tests.builders import order, placed
@@ -31,6 +41,12 @@ lines = st.builds(
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "order_id": uuids,
+    "view_id": uuids,
+    "movie_id": texts,
+    "action": st.just("VIEWED_MOVIE"),
+    "viewed_at": times,
+    "number": st.integers(1, 2**53),
+    "milestone": st.integers(1, 2**53),
     "user_id": texts,
     "items": st.lists(lines, min_size=1, max_size=4).map(tuple),
     "total": money,
@@ -48,6 +64,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "at": times,
     "attempt": st.integers(2, 1000),
 }
+KEYED_BY = (
+    (OrderEventData, "orderId"),
+    (MovieEventData, "movieId"),
+    (UserActed, "userId"),
+)
 
 
 @st.composite
@@ -90,12 +111,14 @@ def test_every_type_of_event_is_decoded_as_itself(name: str) -> None:
 
 @many
 @given(events())
-def test_the_value_is_plain_json_in_camel_case_and_the_key_is_the_orders_id(event: Event) -> None:
+def test_the_value_is_plain_json_in_camel_case_and_the_key_is_the_id_of_what_it_is_about(
+    event: Event,
+) -> None:
     record = encode(event)
 
     value = json.loads(record.value)
-    assert event.order_id == value["orderId"]
-    assert event.order_id.encode() == record.key
+    (named,) = (name for model, name in KEYED_BY if isinstance(event.data, model))
+    assert record.key.decode() == value[named]
     assert not [name for name in value if "_" in name]
     assert None not in value.values()
     if isinstance(event.data, OrderData):
@@ -126,7 +149,7 @@ def test_any_record_is_an_event_or_undecodable(
         event = decode(topic, key, value, headers)  # type: ignore[arg-type]
     except UndecodableError:
         return
-    assert event.order_id.encode() == key
+    assert event.key.encode() == key
 
 
 json_values = st.recursive(
@@ -209,7 +232,7 @@ def test_a_record_without_a_value_is_refused() -> None:
 def test_a_key_that_is_not_the_orders_id_is_refused() -> None:
     other = encode(placed(number=2)).key
     for key in (None, b"", other, GOOD.key.upper() + b" "):
-        with pytest.raises(UndecodableError, match="the key is not the order's id"):
+        with pytest.raises(UndecodableError, match="the key is not the id of what"):
             decode(ORDER, key, GOOD.value, GOOD.headers)
 
 

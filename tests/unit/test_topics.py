@@ -2,7 +2,7 @@
 
 from app.events import EVENT_TYPES
 from app.settings import Settings
-from app.topics import BY_EVENT, SPECS, plans
+from app.topics import BY_EVENT, SPECS, TABLES, plans
 
 
 def test_every_event_has_exactly_one_topic() -> None:
@@ -22,8 +22,17 @@ def test_every_topic_has_dead_letters_with_as_many_partitions() -> None:
 
     assert {7} == {plan.partitions for plan in made}
     assert {3} == {plan.replication for plan in made}
-    names = [plan.name for plan in made]
+    names = [plan.name for plan in made if not plan.compacted]
     assert sorted(names) == sorted(n for s in SPECS for n in (s.name, f"{s.name}.dlq"))
+
+
+def test_every_table_has_a_changelog_that_keeps_the_newest_of_each_key() -> None:
+    changelogs = {plan.name: plan for plan in plans(Settings()) if plan.compacted}
+
+    assert {f"orders-{t.service}-{t.name}-changelog" for t in TABLES} == set(changelogs)
+    for plan in changelogs.values():
+        assert "compact" == plan.config["cleanup.policy"]
+        assert "-1" == plan.config["retention.ms"]
 
 
 def test_topics_are_kept_for_the_hours_that_the_settings_say() -> None:

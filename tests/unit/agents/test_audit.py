@@ -8,14 +8,14 @@ import pytest
 from pymongo.errors import BulkWriteError
 
 from app.agents.audit import AuditService
+from app.agents.registry import build_service
 from app.codec import UndecodableError, encode
 from app.events import Event, timestamp
-from app.services import build_service
 from app.settings import SERVICE_NAMES
 from app.stores import repositories
 from app.stores.errors import TransientStoreError
 from app.topics import SPECS
-from tests.builders import START, TickingClock, after, order, order_id, placed
+from tests.builders import START, TickingClock, after, order, order_id, placed, view_id, viewed
 from tests.unit.agents.fakes import FakeDatabase, resources, run
 
 AT = timestamp(START)
@@ -70,6 +70,21 @@ def test_an_event_is_kept_with_its_envelope_its_data_and_its_place() -> None:
         "traceparent": None,
     } == kept
     assert (order_id(1), "user-1", 2.55) == (data["orderId"], data["userId"], data["total"])
+
+
+def test_what_is_of_no_order_is_kept_under_its_own_key() -> None:
+    database = FakeDatabase()
+    event = viewed("alien", number=3)
+    tell(AuditService(resources(database)), [record(event)])
+
+    kept = database[repositories.AUDIT].documents()[event.id]
+    assert "orderId" not in kept
+    assert ("movie.views.v1", "alien", view_id(3)) == (
+        kept["topic"],
+        kept["key"],
+        kept["correlationId"],
+    )
+    assert "alice" == kept["data"]["userId"]
 
 
 def test_a_duplicate_at_a_new_offset_adds_nothing_and_changes_nothing() -> None:

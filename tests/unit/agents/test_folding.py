@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.agents.folding import Folding, fold, order_ids, outgoing, rounds
+from app.agents.folding import Folding, fold, keys, outgoing, rounds
 from app.codec import encode
 from app.domain.decision import Decision
 from app.events import Event
@@ -80,7 +80,7 @@ def test_an_outgoing_record_is_the_encoded_event() -> None:
 
 
 def test_each_order_is_named_once_in_the_order_of_its_first_event() -> None:
-    assert [order_id(2), order_id(1)] == order_ids([placed(number=n) for n in (2, 1, 2, 1)])
+    assert [order_id(2), order_id(1)] == keys([placed(number=n) for n in (2, 1, 2, 1)])
 
 
 @settings(deadline=None, max_examples=200)
@@ -95,9 +95,9 @@ def test_rounds_keep_each_orders_events_in_their_order(numbers: list[int]) -> No
 
     flat = [event for group in groups for event in group]
     assert len(events) == len(flat)
-    for order in order_ids(events):
+    for order in keys(events):
         assert of(order, events) == of(order, flat)
     for group in groups:
         assert group
-        assert len(order_ids(group)) == len(group)
+        assert len(keys(group)) == len(group)
     assert max((numbers.count(n) for n in numbers), default=0) == len(groups)

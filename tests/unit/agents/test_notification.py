@@ -1,5 +1,6 @@
 """The notification service over in-memory servers: what is claimed, sent, settled and said."""
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from app.notifications.message import Message
 from app.settings import Settings
 from app.stores import repositories
 from app.stores.errors import ConflictError
-from tests.builders import START, after, order, order_id, placed
+from tests.builders import START, after, milestone, order, order_id, placed, viewed
 from tests.unit.agents.fakes import FakeDatabase, heard, resources, run
 
 AT = timestamp(START)
@@ -113,6 +114,43 @@ def test_only_ends_are_told_each_once_and_said_once_an_event(
     assert ["NotificationSent"] * 3 == [event.type for event in said]
     assert said[0] == said[1]
     assert {"SENT": 2} == desk.statuses()
+
+
+def test_a_milestone_is_told_once_to_the_user_whom_the_settings_name(
+    desk: Desk, mailer: FakeMailer
+) -> None:
+    desk.database[repositories.USERS].insert(
+        {"_id": "catalogue", "email": "films@example.com", "name": "Films"}
+    )
+    reached = milestone("alien", 10)
+    said = desk.tell(viewed("alien"), reached, confirmed(1), reached)
+    again = desk.tell(reached)
+
+    assert 2 == len(mailer.took)
+    assert ["MilestoneNotified", "NotificationSent", "MilestoneNotified"] == [e.type for e in said]
+    assert said[0] == said[2] == again[0]
+    kept = desk.kept.documents()["alien:MILESTONE:10"]
+    assert ("alien", 10, {"address": "films@example.com", "name": "Films"}) == (
+        kept["movieId"],
+        kept["milestone"],
+        kept["recipient"],
+    )
+
+
+def test_a_milestone_without_a_mail_server_is_a_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk(LogMailer())
+    with caplog.at_level("INFO"):
+        desk.tell(milestone("alien", 100), milestone("alien", 100))
+
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "app.notifications.log"]
+    told = json.loads(line.removeprefix("notification "))
+    assert ("alien", 100, "catalogue@customers.invalid") == (
+        told["movieId"],
+        told["milestone"],
+        told["to"],
+    )
 
 
 def test_a_replay_sends_nothing_says_the_same_and_opens_no_connection(

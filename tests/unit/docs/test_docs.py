@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 
 from app.events import EVENT_TYPES
 from app.saga import SAGAS
-from app.services import GROUP_PREFIX
 from app.settings import SERVICE_NAMES, Settings
-from app.topics import SPECS
+from app.topics import GROUP_PREFIX, SPECS
 from benchmarks.results import BEGIN, END
 
 ROOT = Path(__file__).parents[3]

@@ -7,12 +7,15 @@ from app.domain.notification import (
     Answer,
     Channel,
     Delivery,
+    MilestoneView,
     Notification,
     NotificationStatus,
+    Occasion,
+    OrderEnd,
     Recipient,
 )
-from app.events import Event, NotificationSent, timestamp
-from tests.builders import START, after, order, order_id, placed
+from app.events import Event, MilestoneNotified, NotificationSent, timestamp
+from tests.builders import START, after, milestone, order, order_id, placed, view_id, viewed
 
 AT = timestamp(START)
 LATER = "2011-12-09T13:00:00.123456Z"
@@ -22,10 +25,16 @@ def end(kind: str = "OrderConfirmed") -> Event:
     return after(placed(), kind, AT, of=order())
 
 
+def about(kind: str = "OrderConfirmed") -> Occasion:
+    occasion = domain.occasion(end(kind))
+    assert occasion is not None
+    return occasion
+
+
 def claimed(before: Notification | None = None, kind: str = "OrderConfirmed") -> Notification:
     return domain.claim(
         before,
-        end(kind),
+        about(kind),
         recipient=Recipient("alice@example.com", "Alice"),
         channel=Channel.EMAIL,
         domain="Shop.Example",
@@ -38,29 +47,58 @@ def settled(before: Notification, answer: Answer, most: int = 3) -> Notification
 
 
 @pytest.mark.parametrize(
-    ("kind", "outcome"),
+    ("event", "occasion"),
     [
-        ("OrderConfirmed", "CONFIRMED"),
-        ("OrderCancelled", "CANCELLED"),
-        ("OrderPlaced", None),
-        ("PaymentProcessed", None),
+        (end("OrderConfirmed"), OrderEnd(order_id(1), "CONFIRMED")),
+        (end("OrderCancelled"), OrderEnd(order_id(1), "CANCELLED")),
+        (milestone("alien", 100), MilestoneView("alien", 100, view_id(100))),
+        (end("OrderPlaced"), None),
+        (end("PaymentProcessed"), None),
+        (viewed("alien"), None),
     ],
+    ids=lambda value: getattr(value, "type", ""),
 )
-def test_a_message_is_due_at_an_orders_end_only(kind: str, outcome: str | None) -> None:
-    assert outcome == domain.outcome(end(kind))
+def test_a_message_is_due_at_an_orders_end_or_a_movies_milestone_only(
+    event: Event, occasion: Occasion | None
+) -> None:
+    assert occasion == domain.occasion(event)
 
 
 def test_an_order_has_one_message_an_outcome_with_an_id_that_follows_from_both() -> None:
-    assert f"{order_id(1)}:CONFIRMED" == domain.key(end())
-    assert f"{order_id(1)}:CANCELLED" == domain.key(end("OrderCancelled"))
+    assert f"{order_id(1)}:CONFIRMED" == about().key
+    assert f"{order_id(1)}:CANCELLED" == about("OrderCancelled").key
     assert f"<{order_id(1)}.confirmed@shop.example>" == claimed().message_id
+
+
+def test_a_movie_has_one_message_a_milestone_whose_id_no_movie_can_break() -> None:
+    occasion = domain.occasion(milestone('"<x>@\n', 10))
+
+    assert isinstance(occasion, MilestoneView)
+    assert '"<x>@\n:MILESTONE:10' == occasion.key
+    assert f"<{view_id(10)}.milestone-10@shop.example>" == domain.message_id(
+        occasion, "Shop.Example"
+    )
+
+
+def test_a_milestone_that_was_told_is_said_as_an_event_of_the_movie() -> None:
+    event = milestone("alien", 10)
+    occasion = domain.occasion(event)
+    assert occasion is not None
+    told = domain.claim(
+        None, occasion, recipient=Recipient("a@b.example"), channel=Channel.LOG, domain="x", now=AT
+    )
+    (said,) = domain.said(settled(told, Answer.ACCEPTED), event)
+
+    assert isinstance(said.data, MilestoneNotified)
+    assert ("alien", 10, view_id(10)) == (said.key, said.data.milestone, said.data.view_id)
+    assert (event.id, view_id(10), LATER) == (said.causation_id, said.correlation_id, said.time)
 
 
 def test_claimed_again_it_keeps_recipient_and_id_and_counts_the_attempt() -> None:
     first = claimed()
     again = domain.claim(
         first,
-        end(),
+        about(),
         recipient=Recipient("moved@example.com"),
         channel=Channel.EMAIL,
         domain="elsewhere.example",

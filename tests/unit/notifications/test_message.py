@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.notification import Recipient
-from app.events import Item, OrderCancelled, OrderConfirmed, timestamp
+from app.events import Item, MovieMilestoneReached, OrderCancelled, OrderConfirmed, timestamp
 from app.notifications.message import (
     ITEMS_SHOWN,
     REASONS,
@@ -22,7 +22,7 @@ from app.notifications.message import (
     render,
     require_address,
 )
-from tests.builders import START, data, order, order_id
+from tests.builders import START, data, order, order_id, view_data
 
 SENDER = "Orderflow <orders@shop.example>"
 AT = timestamp(START)
@@ -39,6 +39,12 @@ def message(
     assert isinstance(told, OrderConfirmed | OrderCancelled)
     to = recipient or Recipient("alice@example.com", "Alice")
     return Message("<1.confirmed@shop.example>", to, told, AT)
+
+
+def milestone_message(movie: str, views: int = 10) -> Message:
+    told = view_data("MovieMilestoneReached", views).model_copy(update={"movie_id": movie})
+    assert isinstance(told, MovieMilestoneReached)
+    return Message("<1.milestone@shop.example>", Recipient("catalogue@example.com"), told, AT)
 
 
 def sent(one: Message) -> EmailMessage:
@@ -226,8 +232,31 @@ def test_a_plain_user_id_is_its_own_address() -> None:
     assert placeholder("a b", "x.invalid") != placeholder("a\tb", "x.invalid")
 
 
+def test_a_milestone_names_the_movie_and_its_views_in_both_parts() -> None:
+    for views, words in ((1, "1 view"), (1000, "1,000 views")):
+        one = milestone_message("Alien 3", views)
+        assert f"Movie Alien 3 has {words}" == sent(one)["Subject"]
+        for part in parts(one):
+            for expected in ("Hello there", "Alien 3", words, "Fri, 09 Dec 2011 12:50:00"):
+                assert expected in part
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(min_size=1, max_size=64) | st.sampled_from(HOSTILE))
+def test_no_movie_changes_the_shape_of_a_message(movie: str) -> None:
+    plain, hostile = milestone_message("alien"), milestone_message(movie)
+
+    assert sent(plain).keys() == sent(hostile).keys()
+    assert sent(hostile)["Subject"].startswith("Movie")
+    one, other = render(plain), render(hostile)
+    assert len(one.text.splitlines()) == len(other.text.splitlines())
+    assert tags(one.html).tags == tags(other.html).tags
+
+
 def test_every_template_is_there() -> None:
     kinds = {
-        f"{name}.{kind}" for name in ("confirmed", "cancelled", "item") for kind in ("txt", "html")
+        f"{name}.{kind}"
+        for name in ("confirmed", "cancelled", "item", "milestone")
+        for kind in ("txt", "html")
     }
     assert kinds == {file.name for file in TEMPLATES.iterdir()}

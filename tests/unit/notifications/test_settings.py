@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
+from app.agents.registry import build_mailer
 from app.notifications.log import LogMailer
 from app.notifications.smtp import MESSAGES_A_CONNECTION, SmtpMailer
-from app.services import build_mailer
 from app.settings import Settings
 
 

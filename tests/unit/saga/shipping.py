@@ -6,7 +6,7 @@ Nothing in `app` knows of it, and the other participants and the order service d
 from collections.abc import Hashable
 from enum import StrEnum
 
-from app.events import Event, EventData, OrderData, StepFailed, order_data
+from app.events import Event, OrderData, OrderEventData, StepFailed, order_data
 from app.saga import Saga, step
 from app.topics import TopicSpec
 
@@ -21,7 +21,7 @@ class ShipmentFailed(StepFailed):
     """No carrier goes there."""
 
 
-class ShipmentCancelled(EventData):
+class ShipmentCancelled(OrderEventData):
     """No carrier will come."""
 
 

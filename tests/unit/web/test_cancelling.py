@@ -108,7 +108,7 @@ async def test_an_order_that_was_cancelled_says_why(world: World) -> None:
     assert ("CANCELLED", "CANCELLED_BY_USER") == (problem["orderStatus"], problem["reason"])
 
 
-@pytest.mark.parametrize("order_id", ["nonsense", "%00", str(uuid4())])
+@pytest.mark.parametrize("order_id", ["nonsense", "%00", "7d1f5b0a-5c1e-4a51-9a26-3f0f6f1f2c11"])
 async def test_an_unknown_order_is_not_found(world: World, order_id: str) -> None:
     response = await world.client.post(f"/orders/{order_id}/cancel", headers={"Prefer": "wait=9"})
 

@@ -293,7 +293,9 @@ async def test_a_stored_order_is_shown_whole(world: World) -> None:
     } == await response.json()
 
 
-@pytest.mark.parametrize("path", ["/orders/nonsense", "/orders/%00", f"/orders/{uuid4()}"])
+@pytest.mark.parametrize(
+    "path", ["/orders/nonsense", "/orders/%00", "/orders/7d1f5b0a-5c1e-4a51-9a26-3f0f6f1f2c11"]
+)
 async def test_an_unknown_order_is_not_found(world: World, path: str) -> None:
     response = await world.get(path, Prefer="wait=30")
 

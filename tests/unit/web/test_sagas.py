@@ -148,7 +148,7 @@ async def test_one_that_waits_for_its_order_is_shown(world: World) -> None:
     assert ("WAITING", at(0)) == (shown["state"], shown["startedAt"])
 
 
-@pytest.mark.parametrize("order_id", ["nonsense", "%00", str(uuid4())])
+@pytest.mark.parametrize("order_id", ["nonsense", "%00", "7d1f5b0a-5c1e-4a51-9a26-3f0f6f1f2c11"])
 async def test_an_unknown_saga_is_not_found(world: World, order_id: str) -> None:
     assert 404 == (await world.get(f"/sagas/{order_id}")).status
 
