@@ -34,6 +34,19 @@ def usages(pids: Mapping[str, int]) -> dict[str, Usage]:
     return {name: Usage.of(pid) for name, pid in pids.items()}
 
 
+def peak_memory_mb(pid: int) -> float:
+    """The sum of the highest resident memory of a process and its descendants, in MB.
+
+    Read it often: a process that has ended is not there any more, and counts for nothing.
+    """
+    try:
+        own = Usage.of(pid).peak_memory_mb
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, StopIteration):
+        return 0.0
+    return own + sum(peak_memory_mb(int(child)) for child in children)
+
+
 class Profile:
     """Samples of a Python process, by py-spy, until `shares` is asked for."""
 

@@ -11,12 +11,22 @@ from pydantic.alias_generators import to_camel
 ROOT = Path(__file__).parents[1]
 LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+GROWTH = LATEST.with_name("growth.json")
+BEGIN, END = FIGURES = ("<!-- figures: written by `make bench` -->", "<!-- end of figures -->")
+GROWTH_FIGURES = ("<!-- growth: written by `make bench GROWTH=1` -->", "<!-- end of growth -->")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One system's run of one job; `equal`: its result is what it must be."""
+    """One system's run of one job.
+
+    Attributes:
+        events: so many were processed: orders, or events.
+        equal: its result is what it must be.
+        changelog_bytes: what it made the broker keep, where that is of interest.
+        note: why it is not equal.
+        stopped: it ran out of time, and `events` is what it had done by then.
+    """
 
     job: str
     system: str
@@ -25,10 +35,13 @@ class Result:
     cpu_seconds: float
     peak_memory_mb: float
     equal: bool
+    changelog_bytes: int | None = None
+    note: str = ""
+    stopped: bool = False
 
     @property
     def events_per_second(self) -> float:
-        return self.events / self.seconds
+        return self.events / self.seconds if self.seconds else 0.0
 
     def record(self) -> dict[str, object]:
         """As `latest.json` holds it."""
@@ -36,6 +49,7 @@ class Result:
         return {
             to_camel(name): round(value, 3) if isinstance(value, float) else value
             for name, value in fields.items()
+            if value is not None and value != "" and name != "stopped"
         }
 
 
@@ -56,28 +70,60 @@ def machine() -> str:
     )
 
 
+def acceptable(results: list[Result]) -> bool:
+    """Whether every result is right; a peer that only ran out of time has shown none."""
+    return all(result.equal or result.stopped for result in results)
+
+
 def write(results: list[Result], sections: list[str]) -> None:
     """Write `latest.json`, and the figures' part of the performance page."""
-    LATEST.parent.mkdir(parents=True, exist_ok=True)
-    LATEST.write_bytes(
+    _write_records(LATEST, results)
+    body = "\n\n".join([f"Machine: {machine()}.", table(results), *sections])
+    PAGE.write_text(replaced(PAGE.read_text(), FIGURES, body))
+
+
+def write_growth(results: list[Result], section: str) -> None:
+    """Write `growth.json`, and the growth's part of the performance page."""
+    _write_records(GROWTH, results)
+    body = f"Machine: {machine()}.\n\n{section}"
+    PAGE.write_text(replaced(PAGE.read_text(), GROWTH_FIGURES, body))
+
+
+def _write_records(path: Path, results: list[Result]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
         orjson.dumps([result.record() for result in results], option=orjson.OPT_INDENT_2)
     )
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    body = "\n\n".join([f"Machine: {machine()}.", table(results), *sections])
-    PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}")
+
+
+def replaced(page: str, marks: tuple[str, str], body: str) -> str:
+    """The page with what is between the marks replaced.
+
+    Raises:
+        ValueError: a mark is missing, so nothing would be written.
+    """
+    begin, end = marks
+    before, found, rest = page.partition(begin)
+    _, also_found, after = rest.partition(end)
+    if not found or not also_found:
+        raise ValueError(f"the page has no {begin} ... {end}")
+    return f"{before}{begin}\n{body}\n{end}{after}"
 
 
 def table(results: list[Result]) -> str:
     """The results as Markdown."""
     rows = [
-        "| job | system | orders | seconds | orders/s | CPU s | peak MB | equal |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| job | system | events | seconds | events/s | CPU s | peak MB | changelog MB | equal |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     rows += [
         f"| {r.job} | {r.system} | {r.events:,} | {r.seconds:.1f} | {r.events_per_second:,.0f} "
-        f"| {r.cpu_seconds:.1f} | {r.peak_memory_mb:,.0f} | {'yes' if r.equal else 'NO'} |"
+        f"| {r.cpu_seconds:.1f} | {r.peak_memory_mb:,.0f} | {_megabytes(r.changelog_bytes)} "
+        f"| {'yes' if r.equal else 'NO'} |"
         for r in results
     ]
     return "\n".join(rows)
+
+
+def _megabytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e6:,.1f}"

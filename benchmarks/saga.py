@@ -31,7 +31,7 @@ WARM_UP_ORDERS = 300
 PLENTY = 10_000_000
 TWO_LINE_PRODUCTS = 2500
 PROFILE_SECONDS = 10
-# What an order needs to end; `orderflow-all-services` adds notification and audit to each worker.
+# What an order needs to end; `orderflow-all-services` adds all others to each worker.
 SAGA_SERVICES = "order,inventory,payment"
 
 

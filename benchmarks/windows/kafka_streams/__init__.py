@@ -1,0 +1,1 @@
+"""The windows job in Java, on Kafka Streams."""

@@ -1,0 +1,102 @@
+"""Ours: the analytics service of a worker, with its table in RocksDB and its changelog.
+
+The app is the one a worker builds; only the service's plan is the job's, windows of one hour by
+country, with the grace that the peers have. `orderflow_all` beside this keeps all the windows that
+a worker keeps.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import faust
+import mode.loop
+
+from app import services
+from app.agents.analytics import ORDER_DIMENSIONS, AnalyticsService, order_windows, plan
+from app.resources import Resources
+from app.settings import settings
+from app.tables import keys
+from app.tables.folding import Plan
+from app.tables.keys import By
+from app.tables.tally import Sums
+from app.topics import ORDER, ORDER_WINDOWS
+from benchmarks.windows.peers.report import GRACE_SECONDS, HOUR_SECONDS, Report, Task
+
+POLL_SECONDS = 0.02
+
+
+class Measured(AnalyticsService):
+    """The service, that tells the report what is durable."""
+
+    report: Report
+
+    def decode(self, record: Any) -> Any:
+        self.report.begin()
+        return super().decode(record)
+
+    async def handle(self, events: Sequence[Any]) -> Sequence[Any]:
+        done = await super().handle(events)
+        self.report.add(len(events))
+        return done
+
+
+def the_jobs_plan(everything: Plan) -> Plan:
+    """One size, one dimension."""
+    kept = {HOUR_SECONDS: everything.retention[HOUR_SECONDS]}
+    return replace(everything, retention=kept, by=(By.COUNTRY,), grace_seconds=GRACE_SECONDS)
+
+
+def build(task: Task, choose: Callable[[Plan], Plan]) -> services.ServiceApp:
+    """The app, which stops as a worker does once all is committed."""
+    os.environ |= {
+        "KAFKA_BOOTSTRAP_SERVERS": task.bootstrap,
+        "DATA_DIR": str(task.state),
+        "SERVICES": "analytics",
+        "LOG_LEVEL": "warning",
+    }
+    resources = Resources.connect(settings())
+    chosen = choose(plan(settings(), ORDER_DIMENSIONS))
+    service = Measured([order_windows(chosen)], shown=resources.tables)
+    service.report = report = Report(task)
+    services.build_service = lambda name, resources: service
+    app = services.build_app("analytics", resources, main=False)
+
+    @app.task
+    async def end() -> None:
+        while committed(app) < task.events:  # noqa: ASYNC110 (Faust has no event for it)
+            await asyncio.sleep(POLL_SECONDS)
+        report.end(report.seconds, totals(resources))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return app
+
+
+def committed(app: services.ServiceApp) -> int:
+    """Records before the offsets that the group has committed."""
+    offsets = app.consumer._committed_offset
+    return sum(offset or 0 for tp, offset in offsets.items() if tp.topic == ORDER.name)
+
+
+def totals(resources: Resources) -> Iterator[tuple[str, int]]:
+    """Revenue by hour and country of each partition, out of RocksDB."""
+    table = resources.tables[ORDER_WINDOWS.name]
+    first = keys.window(HOUR_SECONDS, By.COUNTRY, 0)
+    last = keys.window(HOUR_SECONDS, By.COUNTRY, 1 << 40)
+    for partition in table.held():
+        for key, stored in table.scan(partition, first, last):
+            start, country = keys.parse_window(key)
+            yield f"{start}|{country}", Sums.decode(stored).revenue
+
+
+def main(choose: Callable[[Plan], Plan]) -> None:
+    mode.loop.use("uvloop")
+    app = build(Task.from_command_line(spare_collector=False), choose)
+    faust.Worker(app, loglevel="WARNING").execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main(the_jobs_plan)
