@@ -8,6 +8,12 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 LOCAL := $(PYTHON) -m infra.local
+# The systems that ours is measured beside want older versions of some packages than ours does.
+PEERS := .venv-bench
+PEERS_STAMP := $(PEERS)/.installed
+
+# Test files side by side: each has servers of its own and mostly waits for them.
+JOBS ?= 3
 
 # Further arguments for pytest: `make test ARGS='-k saga'`.
 ARGS ?=
@@ -74,13 +80,19 @@ clean: $(STAMP) ## stop, and forget the servers' data and logs (ALL=1: the Java 
 
 test: $(STAMP) ## the whole test suite, on servers of its own
 	@$(LOCAL) install
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 chaos: $(STAMP) ## the tests that kill, stop and pause real processes
 	@$(LOCAL) install
 	@$(PYTHON) -m pytest -m chaos tests/chaos $(ARGS)
 
-bench: $(STAMP) ## our throughput beside other systems' (QUICK=1: under 5 minutes)
+$(PEERS_STAMP): benchmarks/requirements.txt $(STAMP)
+	@echo "Installing the systems to measure ours beside ..."
+	@rm -rf "$(PEERS)" && "$(PYTHON)" -m venv "$(PEERS)"
+	@"$(PEERS)/bin/python" -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $(PEERS_STAMP)
+
+bench: $(STAMP) $(PEERS_STAMP) ## our throughput beside other systems' (QUICK=1: under 5 minutes)
 	@$(LOCAL) install
 	@$(PYTHON) -m benchmarks $(ARGS)
 
