@@ -12,7 +12,8 @@ LOCAL := $(PYTHON) -m infra.local
 PEERS := .venv-bench
 PEERS_STAMP := $(PEERS)/.installed
 
-# Test files side by side: each has servers of its own and mostly waits for them.
+# Test files side by side: each has servers of its own and mostly waits for them. In their own
+# order the longest come first.
 JOBS ?= 3
 
 # Further arguments for pytest: `make test ARGS='-k saga'`.
@@ -80,7 +81,7 @@ clean: $(STAMP) ## stop, and forget the servers' data and logs (ALL=1: the Java 
 
 test: $(STAMP) ## the whole test suite, on servers of its own
 	@$(LOCAL) install
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(STAMP) ## the tests that kill, stop and pause real processes
 	@$(LOCAL) install
