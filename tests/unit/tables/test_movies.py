@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.agents.analytics import AnalyticsService, TopicFold
+from app.agents.analytics import AnalyticsService, TopicFold, happenings
 from app.codec import UndecodableError
 from app.events import MovieViewed, UserActed
 from app.tables import keys
@@ -14,7 +14,6 @@ from app.tables.keys import By
 from app.tables.movies import (
     ACTION_DIMENSIONS,
     VIEW_DIMENSIONS,
-    HappeningFold,
     decode_action,
     decode_view,
 )
@@ -58,7 +57,7 @@ async def hear(fold: TopicFold, chunks: list[list[Any]]) -> MemoryTable:
 
 def views(chunks: list[list[Any]]) -> Any:
     plan = Plan(RETENTION, VIEW_DIMENSIONS, HOUR, HOUR, 1000)
-    return hear(TopicFold(VIEW_WINDOWS, HappeningFold(plan), decode_view), chunks)
+    return hear(happenings(VIEW_WINDOWS, plan, decode_view), chunks)
 
 
 def seen(table: MemoryTable, key: bytes) -> tuple[int, int, int]:
@@ -95,7 +94,7 @@ async def test_actions_are_counted_by_user_and_by_action() -> None:
         for n in range(3)
     ]
     plan = Plan(RETENTION, ACTION_DIMENSIONS, HOUR, HOUR, 1000)
-    table = await hear(TopicFold(ACTION_WINDOWS, HappeningFold(plan), decode_action), [acted])
+    table = await hear(happenings(ACTION_WINDOWS, plan, decode_action), [acted])
     assert (3, 0, 1) == seen(table, keys.window(60, By.USER, START, "ann"))
     assert (3, 0, 1) == seen(table, keys.window(60, By.ACTION, START, "VIEWED_MOVIE"))
 
