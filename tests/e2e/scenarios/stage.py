@@ -19,7 +19,7 @@ from tests.shop import GROUPS, Shop
 
 VIEWS = "views-1"
 PROCESSES = {
-    VIEWS: "notification,audit",
+    VIEWS: "notification,audit,analytics,movies",
     "order-1": "order",
     "inventory-1": "inventory",
     "payment-1": "payment",
