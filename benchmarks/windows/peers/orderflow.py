@@ -38,6 +38,10 @@ class Measured(AnalyticsService):
         self.report.begin()
         return super().decode(record)
 
+    def decode_all(self, records: Sequence[Any]) -> Any:
+        self.report.begin()
+        return super().decode_all(records)
+
     async def handle(self, events: Sequence[Any]) -> Sequence[Any]:
         done = await super().handle(events)
         self.report.add(len(events))
