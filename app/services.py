@@ -92,8 +92,8 @@ def one_lane(chunk: Chunk) -> Hashable:
 # third of the time of a fold.
 COLLECT_AFTER = (100_000, 20, 100)
 # A fold is one stretch of computing, during which the process does nothing else: some 50 ms for
-# these bytes of orders with many lines. Of small orders it may take more at once: what a chunk costs
-# is the same for few and many.
+# these bytes of orders with many lines. Of small orders it may take more at once: what a chunk
+# costs is the same for few and many.
 FOLDED_BYTES = 300_000
 FOLDED_RECORDS = 2000
 FOLDED = Limits(batch_records=FOLDED_RECORDS, batch_bytes=FOLDED_BYTES)
