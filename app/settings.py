@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     analytics_grace_seconds: int = Field(default=2_678_400, ge=0)
     # How long windows of a minute, an hour and a day are kept; at least the grace and their size.
     # Of the smallest there can be one a product and minute.
-    analytics_minutes_kept_seconds: int = Field(default=3_024_000, ge=60)
+    analytics_minutes_kept_seconds: int = Field(default=69_120_000, ge=60)
     analytics_hours_kept_seconds: int = Field(default=69_120_000, ge=3600)
     analytics_days_kept_seconds: int = Field(default=345_600_000, ge=86_400)
     # One wrong clock must not make everybody late: an event time moves the watermark no further

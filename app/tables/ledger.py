@@ -50,7 +50,7 @@ class Progress:
 
 Seen = tuple[int, bytes, int]
 """A thing that a record counted: the record's offset, the thing, and when (in ms) it was opened; or
-`NEVER`, where that ended it."""
+`NEVER`, where that ended it. One that was opened too late for some window has a time below zero."""
 
 
 def page(version: int, seen: Iterable[Seen]) -> bytes:

@@ -176,22 +176,25 @@ class OrderFold(WindowFold[CountedOrder]):
             if begun is None:
                 begun = known.get(ident)
             arrived = came
-            late = () if at + grace >= watermark else self.late_for(at, watermark)
+            # The end of an order that came in time is in time, however long it took: orders that
+            # end sooner must not make those under way late.
+            in_time = at + grace >= watermark or (begun is not None and begun >= 0)
+            late = () if in_time else self.late_for(at, watermark)
             # An event time moves the clocks no further than this.
             reached = min(at, came + ahead)
             if reached > newest:
                 newest = reached
             if kind is placed:
                 if begun is None:
-                    opened[ident] = came
-                    seen.append((at_offset, ident, came))
+                    opened[ident] = begun = _late_mark(came) if late else came
+                    seen.append((at_offset, ident, begun))
                     counted.append(CountedOrder(at_offset, at, data, late, kind, True))
                 continue
             ended.add(ident)
             seen.append((at_offset, ident, NEVER))
             if reached > watermark:
                 watermark = reached
-            seconds = None if begun is None else max(came - begun, 0) / MS
+            seconds = None if begun is None else max(came - _came(begun), 0) / MS
             money, quantity = (total, units(data)) if kind is confirmed else (0, 0)
             counted.append(
                 CountedOrder(
@@ -267,6 +270,15 @@ class OrderFold(WindowFold[CountedOrder]):
                 cells.setdefault((size, by, start - start % size, key), Sums()).add(sums)
             for (_, start), orders in small_groups:
                 groups.setdefault((size, start - start % size), []).extend(orders)
+
+
+def _late_mark(came: int) -> int:
+    """When an order came, in ms, that was too late for some window: below zero."""
+    return -1 - came
+
+
+def _came(begun: int) -> int:
+    return -1 - begun if begun < 0 else begun
 
 
 def note(sums: Sums, each: CountedOrder, revenue: int, quantity: int) -> None:

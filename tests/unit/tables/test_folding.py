@@ -218,6 +218,26 @@ async def test_an_order_only_placed_does_not_make_others_late() -> None:
     assert {} == shop.totals.late
 
 
+async def test_an_order_placed_in_time_ends_in_time_however_far_the_others_are() -> None:
+    shop = Analytics()
+    await shop.hear(OrderPlaced(**fields(1)), OrderPlaced(**fields(2, 100)))
+    await shop.hear(OrderCancelled(**fields(2, 100), reason="OUT_OF_STOCK"))
+    await shop.hear(confirmed(1))
+    assert Sums(orders=1, confirmed=1, revenue=250, units=2) == shop.sums(60, By.NONE, NOON_SECONDS)
+    assert {} == shop.totals.late
+
+
+async def test_an_order_placed_too_late_ends_too_late_and_its_time_is_measured() -> None:
+    shop = Analytics()
+    await shop.hear(confirmed(2, 180))
+    await shop.hear(OrderPlaced(**fields(1)), arrived=10_000)
+    await shop.hear(confirmed(1), arrived=12_500)
+    assert shop.sums(60, By.NONE, NOON_SECONDS) is None
+    assert {"60": 2, "3600": 2} == shop.totals.late
+    assert 2 == shop.totals.sums.confirmed
+    assert 2.5 == shop.totals.seconds.get_quantile(0.5)
+
+
 async def test_one_wrong_clock_does_not_make_the_others_late() -> None:
     shop = Analytics()
     now = round(NOON.timestamp() * 1000)
