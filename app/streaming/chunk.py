@@ -56,7 +56,7 @@ def split(records: Sequence[Any], most: int, most_bytes: int) -> Iterator[Sequen
     part: list[Any] = []
     size = 0
     for record in records:
-        more = len(record.value or b"")
+        more = size_of(record)
         if part and (len(part) == most or size + more > most_bytes):
             yield part
             part, size = [], 0
