@@ -47,7 +47,7 @@ def test_each_wrong_setting_has_its_line(
 ) -> None:
     lines = refused(monkeypatch, capsys, SAGA_ORDER="x", AUTH="maybe")
 
-    assert [line.split(":")[1] for line in lines] == [" SAGA_ORDER", " AUTH"]
+    assert [line.split(":")[1] for line in lines] == [" AUTH", " SAGA_ORDER"]
 
 
 def test_settings_that_don_t_go_together_are_told_in_their_own_words(
