@@ -55,7 +55,7 @@ async def check(session: ClientSession, worker: Worker) -> None:
     except TimeoutError:
         worker.mark_late()
     except (ClientError, OSError) as error:
-        worker.mark_down(f"{PATH}: {error}")
+        worker.mark_unreachable(f"{PATH}: {error}")
     else:
         if status == HTTPStatus.OK:
             worker.mark_live()

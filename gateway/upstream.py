@@ -1,6 +1,6 @@
 """The connections to the workers, and what may go wrong on them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import (
@@ -20,6 +20,7 @@ from aiohttp import (
 )
 
 from app.settings import Settings
+from gateway.bulkhead import Kind
 
 # Below the time after which a worker closes an idle connection, so that a request hardly ever
 # meets one that is being closed.
@@ -45,12 +46,25 @@ class BrokenOffError(Exception):
 
 
 @asynccontextmanager
-async def connections(settings: Settings) -> AsyncIterator[ClientSession]:
-    """A session for the workers: a bounded pool for each, so that a slow one starves no other."""
-    async with ClientSession(
+async def connections(settings: Settings) -> AsyncIterator[Mapping[Kind, ClientSession]]:
+    """Sessions for the workers, one for each kind of request.
+
+    Ordinary requests have a bounded pool for each worker, so that a slow one starves no other, and
+    wait for a connection where it is used up. Those that are held would use up any pool: each has
+    a connection, and the bulkhead bounds them.
+    """
+    async with (
+        _session(settings, settings.gateway_pool_size) as ordinary,
+        _session(settings, 0) as held,
+    ):
+        yield {Kind.ORDINARY: ordinary, Kind.HELD: held}
+
+
+def _session(settings: Settings, per_worker: int) -> ClientSession:
+    return ClientSession(
         connector=TCPConnector(
             limit=0,
-            limit_per_host=settings.gateway_pool_size,
+            limit_per_host=per_worker,
             keepalive_timeout=KEEPALIVE_SECONDS,
         ),
         timeout=ClientTimeout(
@@ -62,8 +76,7 @@ async def connections(settings: Settings) -> AsyncIterator[ClientSession]:
         cookie_jar=DummyCookieJar(),
         skip_auto_headers=SAID_BY_THE_CLIENT,
         middlewares=(sent_once,),
-    ) as session:
-        yield session
+    )
 
 
 async def sent_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

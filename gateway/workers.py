@@ -1,38 +1,63 @@
-"""The workers that requests can go to."""
+"""The workers that requests can go to, and the choice among them."""
 
-import math
-from collections.abc import Collection, Iterator, Sequence
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 from yarl import URL
 
+from gateway.breaker import Breaker
+from gateway.bulkhead import Compartment, Kind
+
 logger = structlog.get_logger()
+
+Balancing = Literal["least_outstanding", "p2c", "round_robin"]
 
 # A worker whose loop is busy answers late, yet lives: one late check is forgiven.
 LATE_CHECKS_UNTIL_DOWN = 2
+# Twice the pool: as many again may wait for a connection while a burst passes.
+ORDINARY_MAX = 400
+# Each costs two connections and no work.
+HELD_MAX = 400
+LIMITS: Mapping[Kind, int] = {Kind.ORDINARY: ORDINARY_MAX, Kind.HELD: HELD_MAX}
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
     """One worker.
 
+    Whether its process lives is what the checks of `/livez` say, and a connection that can't be
+    made. Whether it does what it is asked is what its breaker says, from what came of requests.
+    It gets a request where both agree and there is a place.
+
     Attributes:
         url: where it listens, without a slash at the end.
-        live: whether requests go to it; not before its first successful check.
-        outstanding: requests sent to it whose answers have not ended.
+        breaker: from what came of its requests.
+        places: for each kind of request.
+        live: whether it can be reached; not before its first successful check.
     """
 
     url: str
+    breaker: Breaker = field(default_factory=Breaker, repr=False)
+    places: Mapping[Kind, Compartment] = field(
+        default_factory=lambda: {kind: Compartment(limit) for kind, limit in LIMITS.items()}
+    )
     live: bool = False
-    outstanding: int = 0
     late_checks: int = field(default=0, repr=False)
+
+    @property
+    def outstanding(self) -> int:
+        """Requests sent to it whose answers have not ended."""
+        return sum(compartment.taken for compartment in self.places.values())
 
     def mark_live(self) -> None:
         """A check succeeded."""
         self.late_checks = 0
         if not self.live:
             self.live = True
+            self.breaker.retry_now()
             logger.info("worker is live", worker=self.url)
 
     def mark_late(self) -> None:
@@ -41,6 +66,11 @@ class Worker:
         if self.late_checks >= LATE_CHECKS_UNTIL_DOWN:
             self.mark_down("does not answer in time")
 
+    def mark_unreachable(self, reason: str) -> None:
+        """A check found nobody: where requests had failed as well, the breaker counts it."""
+        self.breaker.unreachable()
+        self.mark_down(reason)
+
     def mark_down(self, reason: str) -> None:
         """It can't be reached: nothing is sent to it until the next successful check."""
         if self.live:
@@ -48,11 +78,84 @@ class Worker:
             logger.warning("worker is down", worker=self.url, reason=reason)
 
 
-class Workers:
-    """All workers, and whose turn it is."""
+class Turn:
+    """A request's turn at a worker: a place in its bulkhead, and a pass of its breaker.
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._all = tuple(Worker(url) for url in urls)
+    What came of it is said once; `leave` gives the place back, whatever came.
+    """
+
+    __slots__ = ("_breaker", "_judged", "_pass", "_place", "worker")
+
+    def __init__(self, worker: Worker, kind: Kind) -> None:
+        self.worker = worker
+        self._place = worker.places[kind]
+        self._place.enter()
+        self._breaker = worker.breaker
+        self._pass = self._breaker.enter()
+        self._judged = False
+
+    def answered(self) -> None:
+        """An answer has begun."""
+        if not self._judged:
+            self._report(self._breaker.answered)
+
+    def succeeded(self) -> None:
+        """All of an answer came."""
+        if not self._judged:
+            self._judged = True
+            self._report(self._breaker.succeeded)
+
+    def failed(self) -> None:
+        """The worker did not do what it should."""
+        if not self._judged:
+            self._judged = True
+            self._report(self._breaker.failed)
+
+    def leave(self) -> None:
+        """The request is over."""
+        if not self._judged:
+            self._judged = True
+            self._breaker.left(self._pass)
+        self._place.leave()
+
+    def _report(self, outcome: Callable[[int], None]) -> None:
+        before = self._breaker.retry_at
+        outcome(self._pass)
+        after = self._breaker.retry_at
+        if after != before:
+            if after is None:
+                logger.info("circuit breaker closed", worker=self.worker.url)
+            else:
+                logger.warning("circuit breaker opened", worker=self.worker.url)
+
+
+class Workers:
+    """All workers, and whose turn it is.
+
+    Args:
+        balancing: how one is chosen. `least_outstanding`: the one with the fewest requests of the
+            kind under way, in turn among equals. `p2c`: the better one of two that are drawn.
+            `round_robin`: in turn, whatever is under way.
+        limits: places of each worker.
+        breaker: makes each worker's.
+        draw: two of several, by chance.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        balancing: Balancing = "least_outstanding",
+        limits: Mapping[Kind, int] = LIMITS,
+        breaker: Callable[[], Breaker] = Breaker,
+        draw: Callable[[Sequence[Worker], int], list[Worker]] = random.sample,
+    ) -> None:
+        self._all = tuple(
+            Worker(url, breaker(), {kind: Compartment(limits[kind]) for kind in Kind})
+            for url in urls
+        )
+        self._balancing = balancing
+        self._draw = draw
         self._next = 0
 
     def __iter__(self) -> Iterator[Worker]:
@@ -66,19 +169,33 @@ class Workers:
         """How many are live."""
         return sum(worker.live for worker in self._all)
 
-    def choose(self, tried: Collection[Worker]) -> Worker | None:
-        """The live worker with the fewest outstanding requests, in turn among equals."""
-        fewest: float = math.inf
-        chosen = None
-        count = len(self._all)
-        for step in range(count):
-            place = (self._next + step) % count
-            worker = self._all[place]
-            if worker.live and worker.outstanding < fewest and worker not in tried:
-                chosen, fewest, after = worker, worker.outstanding, place + 1
-        if chosen is not None:
-            self._next = after % count
+    def choose(self, tried: Collection[Worker], kind: Kind = Kind.ORDINARY) -> Worker | None:
+        """A worker that lives, whose breaker admits a request, and that has a place for it."""
+        after = self._next
+        able = [
+            worker
+            for worker in (*self._all[after:], *self._all[:after])
+            if worker.live
+            and not worker.places[kind].full
+            and worker.breaker.admits
+            and worker not in tried
+        ]
+        if not able:
+            return None
+        if self._balancing == "round_robin":
+            chosen = able[0]
+        else:
+            if self._balancing == "p2c" and len(able) > 2:
+                able = self._draw(able, 2)
+            # The first of equals is the one whose turn it is.
+            chosen = min(able, key=lambda worker: worker.places[kind].taken)
+        self._next = (self._all.index(chosen) + 1) % len(self._all)
         return chosen
+
+    def take(self, tried: Collection[Worker], kind: Kind = Kind.ORDINARY) -> Turn | None:
+        """A turn at the chosen worker."""
+        worker = self.choose(tried, kind)
+        return Turn(worker, kind) if worker is not None else None
 
 
 def worker_urls(listed: str) -> tuple[str, ...]:

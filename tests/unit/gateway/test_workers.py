@@ -1,16 +1,22 @@
+import heapq
+import random
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.workers import Workers, worker_urls
+from gateway.breaker import State
+from gateway.bulkhead import Kind
+from gateway.workers import Balancing, Turn, Worker, Workers, worker_urls
 
 pytestmark = pytest.mark.timeout(30)
 
 
-def live_workers(count: int) -> Workers:
-    workers = Workers([f"http://w{number}" for number in range(count)])
+def live_workers(count: int, **options: Any) -> Workers:
+    workers = Workers([f"http://w{number}" for number in range(count)], **options)
     for worker in workers:
         worker.mark_live()
     return workers
@@ -35,7 +41,8 @@ def test_the_worker_with_the_fewest_outstanding_requests_is_chosen(
     for _ in range(before):
         workers.choose(())
     for worker, count in zip(workers, outstanding, strict=True):
-        worker.outstanding = count
+        for _ in range(count):
+            worker.places[Kind.ORDINARY].enter()
     chosen = workers.choose(())
     assert chosen is not None
     assert min(outstanding) == chosen.outstanding
@@ -47,6 +54,69 @@ def test_a_worker_that_was_tried_or_is_down_is_not_chosen() -> None:
     first.mark_down("gone")
     assert third is workers.choose({second})
     assert workers.choose({second, third}) is None
+
+
+def test_in_turn_counts_nothing_that_is_under_way() -> None:
+    workers = live_workers(3, balancing="round_robin")
+    first, second, third = workers
+    first.places[Kind.ORDINARY].enter()
+    expected = [first, second, third, first]
+    assert expected == [workers.choose(()) for _ in range(4)]
+
+
+def test_of_two_drawn_by_chance_the_one_with_fewer_requests_is_chosen() -> None:
+    drawn: list[list[Worker]] = []
+
+    def last_two(able: Sequence[Worker], count: int) -> list[Worker]:
+        drawn.append(list(able[-count:]))
+        return drawn[-1]
+
+    workers = live_workers(3, balancing="p2c", draw=last_two)
+    first, second, third = workers
+    for _ in range(2):
+        second.places[Kind.ORDINARY].enter()
+    third.places[Kind.ORDINARY].enter()
+    assert third is workers.choose(())
+    assert [[second, third]] == drawn
+    # Of two nothing is drawn.
+    assert third is workers.choose({first})
+    assert 1 == len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("balancing", "least", "most"),
+    [("round_robin", 100, 100), ("least_outstanding", 1, 20), ("p2c", 1, 60)],
+)
+def test_a_worker_that_is_ten_times_slower_gets_fewer_requests_where_they_are_counted(
+    balancing: Balancing, least: int, most: int
+) -> None:
+    drawn = random.Random(7)
+    workers = live_workers(3, balancing=balancing, draw=drawn.sample)
+    slow, *_ = workers
+    sent, ends = 0, list[tuple[int, int, Turn]]()
+    for now in range(300):  # a request each moment
+        while ends and ends[0][0] <= now:
+            heapq.heappop(ends)[2].leave()
+        turn = workers.take(())
+        assert turn is not None
+        sent += turn.worker is slow
+        heapq.heappush(ends, (now + (20 if turn.worker is slow else 2), now, turn))
+    assert least <= sent <= most
+
+
+def test_one_that_failed_and_was_down_gets_one_probe_as_soon_as_it_is_back() -> None:
+    (worker,) = workers = live_workers(1)
+    for _ in range(3):
+        turn = workers.take(())
+        assert turn is not None
+        turn.failed()
+        turn.leave()
+    worker.mark_down("gone")
+    assert workers.take(()) is None
+    worker.mark_live()
+    assert State.HALF_OPEN is worker.breaker.state
+    assert workers.take(()) is not None
+    assert workers.take(()) is None
 
 
 def test_one_late_check_is_forgiven_and_the_second_in_a_row_is_not() -> None:
