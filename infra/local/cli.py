@@ -12,11 +12,12 @@ from pathlib import Path
 
 from infra.local import java
 from infra.local.errors import LocalError
+from infra.local.given import flag
 from infra.local.health import HEALTHY, condition
 from infra.local.install import install
 from infra.local.process import Started
 from infra.local.run import Run
-from infra.local.world import NAME, World, flag
+from infra.local.world import NAME, World
 
 # Least width of the column of healths.
 HEALTH = 12
@@ -51,6 +52,9 @@ def up(folder: Path, environment: Mapping[str, str]) -> int:
     print("Starting what is missing:", flush=True)
     world.up([])
     api = f"API: {world.api}; " if world.has_workers() else ""
+    if api and world.front.tls is not None:
+        certificate = world.front.tls.certificate.path
+        api += f"with TLS: {world.tls_api} (certificate: {certificate}); "
     print(f"Ready. {api}logs: {folder / 'logs'}; `make down` stops it.")
     return 0
 
@@ -67,9 +71,9 @@ def down(folder: Path, environment: Mapping[str, str]) -> int:
 
 
 def restart(folder: Path, environment: Mapping[str, str]) -> int:
-    """Start the workers anew, one after another, while the others go on."""
+    """Start workers and gateways anew, one after another, while the others go on."""
     world = World(folder, environment)
-    print("Starting the workers anew, one after another:", flush=True)
+    print("Starting workers and gateways anew, one after another:", flush=True)
     world.restart()
     return 0
 
@@ -104,7 +108,7 @@ def _health(started: Started | None, check: str) -> str:
 def clean(folder: Path, environment: Mapping[str, str]) -> int:
     """Stop all and forget its data and logs; `ALL=1` also the Java build."""
     result = down(folder, environment)
-    forget = ["data", "logs", *(["java"] if flag(environment, "ALL") else [])]
+    forget = ["data", "logs", "secrets", *(["java"] if flag(environment, "ALL") else [])]
     for name in forget:
         shutil.rmtree(folder / name, ignore_errors=True)
     print(f"Forgot {', '.join(forget)} in {folder}.")

@@ -7,7 +7,7 @@ import random
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from infra.local.errors import LocalError
@@ -31,7 +31,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one set of servers; worker `i` listens at `worker + i`."""
+    """The ports of one set of servers; worker `i` listens at `worker + i`, gateways alike."""
 
     gateway: Port
     nginx: Port
@@ -40,6 +40,7 @@ class Ports:
     kafka_controller: Port
     mongodb: Port
     redis: Port
+    nginx_tls: Port
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:
@@ -62,12 +63,13 @@ class Ports:
             kafka_controller=read("KAFKA_CONTROLLER_PORT", min(kafka.number + 1, LAST_PORT)),
             mongodb=read("MONGODB_PORT", 27017),
             redis=read("REDIS_PORT", 6379),
+            nginx_tls=read("NGINX_TLS_PORT", 8443),
         )
 
     @classmethod
     def free(cls) -> Ports:
         """Take ports that are free now."""
-        numbers = iter(free_ports(7))
+        numbers = iter(free_ports(len(fields(cls))))
         return cls(*(Port(number, "the port") for number in numbers))
 
 

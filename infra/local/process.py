@@ -58,6 +58,8 @@ class Program:
     ports: tuple[Port, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None
+    # What else it was told, in files: `shape` tells that apart too.
+    settings: Callable[[], str] | None = None
     start_seconds: float = 60.0
     stop_seconds: float = 20.0
 
@@ -66,8 +68,10 @@ class Program:
         return answers(self.check)
 
     def shape(self) -> str:
-        """Tell apart two programs of one name whose command or environment differ."""
-        parts = [self.command, sorted(self.environment.items())]
+        """Tell apart two programs of one name whose command, environment or settings differ."""
+        parts: list[object] = [self.command, sorted(self.environment.items())]
+        if self.settings is not None:
+            parts.append(self.settings())
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -15,10 +15,11 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from infra.local import apps, java, servers
+from infra.local import apps, java, secrets, servers
 from infra.local.errors import LocalError
-from infra.local.process import Started
-from infra.local.world import World, count, flag
+from infra.local.given import count, flag
+from infra.local.process import Stage, Started
+from infra.local.world import World
 
 # Rates at which each outcome shows up among 2,000 orders. `make up` leaves all at 0.
 SIMULATION = {
@@ -168,10 +169,11 @@ class Run:
         )
 
     def _command(self, *arguments: str) -> int:
+        environment = {**os.environ, **self.world.environment()}
         child = subprocess.Popen(
             apps.faust(*arguments),
             cwd=java.ROOT,
-            env={**os.environ, **self.world.environment()},
+            env={**environment, **secrets.command_token(environment)},
             stdin=subprocess.DEVNULL,
         )
         try:
@@ -187,12 +189,14 @@ class Run:
                     child.wait()
 
     def _addresses(self) -> None:
-        ports = self.world.ports
         environment = self.world.environment()
-        workers = [one.address for one in self.world.state.load().programs if one.is_worker()]
+        programs = self.world.state.load().programs
+        workers = [one.address for one in programs if one.is_worker()]
+        gateways = [f"{one.address}/api" for one in programs if one.stage == Stage.GATEWAY]
         rows = {
             "API": self.world.api,
-            "gateway": f"http://127.0.0.1:{ports.gateway.number}/api",
+            **({"TLS": self.world.tls_api} if self.world.tls_api else {}),
+            "gateways": " ".join(gateways),
             "workers": " ".join(workers),
             "Kafka": environment["KAFKA_BOOTSTRAP_SERVERS"],
             "MongoDB": environment["MONGODB_URL"],

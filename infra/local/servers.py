@@ -1,20 +1,15 @@
-"""Kafka, MongoDB's wire server, Redis and nginx: settings, command and health check of each."""
+"""Kafka, MongoDB's wire server and Redis: settings, command and health check of each."""
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local import java
-from infra.local.errors import LocalError
 from infra.local.ports import LOOPBACK, Port
-from infra.local.process import Program, Stage, set_aside
+from infra.local.process import Program, Stage
 
-NGINX_TEMPLATE = java.ROOT / "infra" / "nginx" / "nginx.conf.template"
 # Database of the application in the MongoDB URL we hand out.
 DATABASE = "orderflow"
 
@@ -140,48 +135,6 @@ def redis(data: Path, log: Path, port: Port) -> Program:
         stage=Stage.SERVER,
         ports=(port,),
     )
-
-
-def nginx(data: Path, log: Path, port: Port, gateways: Sequence[str]) -> Program:
-    """nginx in front of the gateways, all its files under `data`."""
-    settings = data / "nginx.conf"
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-
-    # -e: before it has read its settings nginx would write to the system's own error log.
-    command = (program, "-e", "stderr", "-p", str(data), "-c", str(settings))
-
-    def prepare() -> None:
-        set_aside(data / "access.log")
-        settings.write_text(nginx_settings(data, port.number, gateways))
-        test = subprocess.run((*command, "-t"), capture_output=True, text=True, check=False)
-        if test.returncode != 0:
-            raise LocalError(f"nginx refuses its settings:\n{test.stderr.strip()}")
-
-    return Program(
-        name="nginx",
-        command=command,
-        log=log,
-        cwd=_made(data),
-        check=f"http://{LOOPBACK}:{port.number}/readyz",
-        address=f"http://{LOOPBACK}:{port.number}",
-        stage=Stage.FRONT,
-        ports=(port,),
-        prepare=prepare,
-        start_seconds=15.0,
-    )
-
-
-def nginx_settings(data: Path, port: int, gateways: Sequence[str]) -> str:
-    """Render nginx.conf for the gateways, each as `host:port`."""
-    # A master that runs as root would hand its work to `nobody`, who can't enter our folders.
-    account = pwd.getpwuid(os.geteuid()).pw_name
-    user = f"user {account};" if os.geteuid() == 0 else ""
-    servers = "\n".join(f"        server {gateway} max_fails=0;" for gateway in gateways)
-    text = NGINX_TEMPLATE.read_text()
-    values = {"USER": user, "DATA": str(data), "LISTEN": f"{LOOPBACK}:{port}", "GATEWAYS": servers}
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    return text
 
 
 def _made(folder: Path) -> Path:

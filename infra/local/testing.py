@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 import pytest
 
-from infra.local import apps, java, servers
+from infra.local import apps, java, secrets, servers
 from infra.local.control import GatewayProcess, Process, WorkerProcess
 from infra.local.ports import Port, Ports, free_ports
 from infra.local.process import Program
@@ -83,6 +83,7 @@ class LocalServers:
             "MONGODB_URL": self.mongodb_url,
             "REDIS_URL": self.redis_url,
             "AUTH": "off",
+            **secrets.made(self.directory / "secrets", {}),
         }
 
     def process(self, name: ServerName) -> Process:

@@ -3,100 +3,57 @@
 import http.client
 import json
 import socket
-import threading
+import ssl
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local import servers
-from infra.local.control import Process
 from infra.local.health import wait_until
-from infra.local.ports import LOOPBACK, Port, free_ports, is_free
+from infra.local.ports import LOOPBACK, free_ports
+from tests.integration.infra.front import EVENTS, WAIT_SECONDS, Gateway, Nginx, closed, three
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEX = "0123456789abcdef"
+# What edge.conf allows an address.
+OPEN_REQUESTS = 256
 
 
-class Nginx:
-    def __init__(self, folder: Path, gateway: int) -> None:
-        self.folder = folder
-        self.port = free_ports(1)[0]
-        self.process = Process(
-            servers.nginx(
-                folder,
-                folder / "logs" / "nginx.log",
-                Port(self.port, "NGINX_PORT"),
-                [f"{LOOPBACK}:{gateway}"],
-            )
-        )
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            connection.request(method, path, body, named)
-            response = connection.getresponse()
-            return response, response.read()
-        finally:
-            connection.close()
-
-    def send(self, data: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-        with socket.create_connection((LOOPBACK, self.port), 10) as connection:
-            connection.sendall(data)
-            response = http.client.HTTPResponse(connection)
-            response.begin()
-            return response, response.read()
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nginx, list[Gateway]]]:
+    with three(tmp_path_factory.mktemp("nginx"), tls=True) as made:
+        yield made
 
 
 @pytest.fixture
-def gateway() -> Iterator[tuple[int, list[dict[str, str]]]]:
-    """A gateway that notes the headers it gets, and has problems of its own at /problem."""
-    seen: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append({name.lower(): value for name, value in self.headers.items()})
-            self.send_response(503 if self.path == "/problem" else 200)
-            self.send_header("X-Instance-Id", "gateway-1")
-            self.end_headers()
-            self.wfile.write(b"the gateway's own")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server.server_address[1], seen
-    server.shutdown()
-    server.server_close()
-
-
-def started(nginx: Nginx) -> Nginx:
-    nginx.process.start()
-    assert wait_until(lambda: not is_free(nginx.port), 10), nginx.process.log_tail()
-    return nginx
+def gateways(system: tuple[Nginx, list[Gateway]]) -> list[Gateway]:
+    """The gateways, which have seen nothing yet."""
+    for gateway in system[1]:
+        gateway.seen.clear()
+        gateway.go.clear()
+    return system[1]
 
 
 @pytest.fixture
-def nginx(tmp_path: Path, gateway: tuple[int, list[dict[str, str]]]) -> Iterator[Nginx]:
-    made = started(Nginx(tmp_path, gateway[0]))
-    yield made
-    made.process.terminate()
+def nginx(system: tuple[Nginx, list[Gateway]], gateways: list[Gateway]) -> Nginx:
+    return system[0]
 
 
-@pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Nginx]:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """nginx whose gateway is away."""
-    made = started(Nginx(tmp_path, free_ports(1)[0]))
+    made = Nginx(tmp_path_factory.mktemp("alone"), [f"{LOOPBACK}:{free_ports(1)[0]}"])
+    made.start()
     yield made
     made.process.terminate()
+
+
+def seen(gateways: list[Gateway]) -> dict[str, str]:
+    """The headers of the one request that came."""
+    ((_, headers),) = [one for gateway in gateways for one in gateway.seen]
+    return headers
 
 
 def problem(answer: tuple[http.client.HTTPResponse, bytes], status: int) -> dict[str, Any]:
@@ -163,7 +120,7 @@ def test_problems_of_the_gateway_pass_unchanged(nginx: Nginx) -> None:
     response, body = nginx.ask("GET", "/problem")
 
     assert (503, b"the gateway's own") == (response.status, body)
-    assert response.getheader("X-Instance-Id") == "gateway-1"
+    assert str(response.getheader("X-Instance-Id")).startswith("gateway-")
 
 
 @pytest.mark.parametrize(
@@ -180,36 +137,141 @@ def test_problems_of_the_gateway_pass_unchanged(nginx: Nginx) -> None:
 )
 def test_the_gateway_gets_the_clients_trace_or_a_new_one(
     nginx: Nginx,
-    gateway: tuple[int, list[dict[str, str]]],
+    gateways: list[Gateway],
     headers: dict[str, str],
     expected: str | None,
 ) -> None:
     nginx.ask("GET", "/api/x", **headers)
 
-    (seen,) = gateway[1]
+    trace = seen(gateways)["x-trace-id"]
     if expected is None:
-        assert len(seen["x-trace-id"]) == 32
-        assert set(seen["x-trace-id"]) <= set(HEX)
+        assert len(trace) == 32
+        assert set(trace) <= set(HEX)
     else:
-        assert expected == seen["x-trace-id"]
+        assert expected == trace
 
 
 def test_what_a_client_says_of_its_own_forwarding_is_overwritten(
-    nginx: Nginx, gateway: tuple[int, list[dict[str, str]]]
+    nginx: Nginx, gateways: list[Gateway]
 ) -> None:
     nginx.ask("GET", "/x", X_Forwarded_Host="evil", X_Forwarded_Proto="gopher", Host="shop.test")
 
-    (seen,) = gateway[1]
-    assert seen["x-forwarded-host"] == "shop.test"
-    assert seen["x-forwarded-proto"] == "http"
+    headers = seen(gateways)
+    assert headers["x-forwarded-host"] == "shop.test"
+    assert headers["x-forwarded-proto"] == "http"
 
 
-def test_the_access_log_names_the_trace_and_leaves_probes_out(nginx: Nginx) -> None:
-    for path in ("/livez", "/api/readyz", "/metrics?x=1", "/api/orders"):
+def test_the_access_log_names_gateway_and_trace_and_leaves_probes_out(
+    nginx: Nginx, gateways: list[Gateway]
+) -> None:
+    for path in ("/livez", "/api/readyz", "/metrics?x=1", "/api/last"):
         nginx.ask("GET", path, X_Trace_Id="abc-1")
     log = nginx.folder / "access.log"
 
-    assert wait_until(lambda: log.stat().st_size > 0, 10)
-    (line,) = log.read_text().splitlines()
-    assert '"GET /api/orders HTTP/1.1" 200' in line
-    assert line.endswith(" abc-1")
+    assert wait_until(lambda: "/api/last " in log.read_text(), WAIT_SECONDS)
+    lines = [line for line in log.read_text().splitlines() if line.endswith(" abc-1")]
+    *_, line = lines
+    assert '"GET /api/last HTTP/1.1" 200' in line
+    assert any(f' "{gateway.address}" "' in line for gateway in gateways)
+    assert not any("livez" in one or "readyz" in one or "metrics" in one for one in lines)
+
+
+def test_an_event_reaches_the_client_before_the_next_is_sent(
+    nginx: Nginx, gateways: list[Gateway]
+) -> None:
+    request = b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with nginx.opened(request) as connection:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        first = response.read1()
+        for gateway in gateways:
+            gateway.go.set()
+
+        assert EVENTS == (first, response.read())
+
+
+@pytest.mark.parametrize(("source", "refused"), [("127.0.0.2", 1), (LOOPBACK, 0)])
+def test_an_address_that_is_not_our_own_may_have_so_many_requests_open(
+    nginx: Nginx, gateways: list[Gateway], source: str, refused: int
+) -> None:
+    request = b"GET /held HTTP/1.1\r\nHost: x\r\nX-Trace-Id: many\r\n\r\n"
+    held = [nginx.opened(request, source) for _ in range(OPEN_REQUESTS)]
+    try:
+        assert wait_until(lambda: arrived(gateways) == OPEN_REQUESTS, WAIT_SECONDS)
+        with nginx.opened(request, source) as last:
+            if refused:
+                response = http.client.HTTPResponse(last)
+                response.begin()
+                answer = (response, response.read())
+                assert "many" == problem(answer, 429)["traceId"]
+                assert "1" == response.getheader("Retry-After")
+            else:
+                assert wait_until(lambda: arrived(gateways) == OPEN_REQUESTS + 1, WAIT_SECONDS)
+            closed(last)
+    finally:
+        for gateway in gateways:
+            gateway.go.set()
+        for connection in held:
+            closed(connection)
+
+
+def arrived(gateways: list[Gateway]) -> int:
+    return sum(len(gateway.seen) for gateway in gateways)
+
+
+def trusting(nginx: Nginx) -> ssl.SSLContext:
+    """A client that trusts the certificate and nothing else, and says that it can HTTP/2."""
+    context = ssl.create_default_context(cafile=str(nginx.certificate.path))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+def handshake(nginx: Nginx, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+    assert nginx.tls is not None
+    raw = socket.create_connection((LOOPBACK, nginx.tls.port.number), WAIT_SECONDS)
+    try:
+        return context.wrap_socket(raw, server_hostname=name)
+    except BaseException:
+        raw.close()
+        raise
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_tls_is_spoken_with_the_certificate_that_was_made(nginx: Nginx, name: str) -> None:
+    with handshake(nginx, trusting(nginx), name) as connection:
+        assert ("TLSv1.3", "h2") == (connection.version(), connection.selected_alpn_protocol())
+
+
+def test_a_client_that_does_not_trust_the_certificate_goes_no_further(nginx: Nginx) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(nginx, ssl.create_default_context(), "localhost")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_what_is_older_than_tls_1_2_is_refused(nginx: Nginx) -> None:
+    context = trusting(nginx)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else the client itself would not try
+    context.minimum_version = ssl.TLSVersion.TLSv1_1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        handshake(nginx, context, "localhost")
+
+
+def test_the_gateway_is_told_that_the_client_spoke_tls(
+    nginx: Nginx, gateways: list[Gateway]
+) -> None:
+    context = ssl.create_default_context(cafile=str(nginx.certificate.path))
+
+    response, _ = nginx.ask_with_tls("/x", context)
+
+    assert 200 == response.status
+    assert "https" == seen(gateways)["x-forwarded-proto"]
+    assert response.getheader("Strict-Transport-Security") is None
+
+
+def test_plain_http_at_the_port_of_tls_is_a_400(nginx: Nginx) -> None:
+    assert nginx.tls is not None
+    request = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    problem(nginx.send(request, nginx.tls.port.number), 400)

@@ -11,6 +11,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 FILE = ROOT / "docker-compose.yml"
 
+# What `.env` has to hold, since AUTH=on and no secret is in the file.
+DOTENV = {
+    "AUTH_SECRET": "of the .env file of these tests only",
+    "CLUSTER_TOKEN": "of this .env file",
+}
+
 # `$$`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`.
 VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<rest>[^{}]*))?\})")
 
@@ -38,7 +44,8 @@ def services(environment: Mapping[str, str] | None = None) -> dict[str, dict[str
 def environment_of(service: Mapping[str, Any]) -> dict[str, str]:
     """The variables its process is given; one without a value is not given."""
     given = service.get("environment", {})
-    return {name: value for name, value in given.items() if value is not None}
+    kept = DOTENV if "env_file" in service else {}
+    return {**kept, **{name: value for name, value in given.items() if value is not None}}
 
 
 def ours() -> list[str]:

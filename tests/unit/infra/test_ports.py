@@ -21,8 +21,9 @@ def listening() -> Iterator[int]:
 def test_without_variables_the_ports_are_those_of_the_contract() -> None:
     ports = Ports.from_environment({})
 
-    numbers = [ports.gateway, ports.nginx, ports.worker, ports.kafka, ports.mongodb, ports.redis]
-    assert [port.number for port in numbers] == [3000, 8000, 6066, 9092, 27017, 6379]
+    front = [ports.gateway, ports.nginx, ports.nginx_tls]
+    numbers = [*front, ports.worker, ports.kafka, ports.mongodb, ports.redis]
+    assert [port.number for port in numbers] == [3000, 8000, 8443, 6066, 9092, 27017, 6379]
 
 
 def test_a_variable_moves_its_port_and_kafkas_controller_follows_kafka() -> None:

@@ -24,33 +24,6 @@ def test_kafka_keeps_records_whose_own_time_is_years_ago(tmp_path: Path) -> None
     assert "log.retention.hours=-1\n" in servers.kafka_settings(tmp_path, 1, 2)
 
 
-def test_nginx_settings_are_filled_in_and_nginx_accepts_them(tmp_path: Path) -> None:
-    program = servers.nginx(
-        tmp_path, tmp_path / "nginx.log", Port(18000, "NGINX_PORT"), ["127.0.0.1:3000"]
-    )
-    assert program.prepare is not None
-
-    program.prepare()  # raises what `nginx -t` finds
-
-    text = (tmp_path / "nginx.conf").read_text()
-    assert "listen 127.0.0.1:18000;" in text
-    assert "server 127.0.0.1:3000 max_fails=0;" in text
-    assert "proxy_read_timeout 75s;" in text
-    assert "@" not in text
-
-
-def test_slow_clients_and_long_headers_are_bounded(tmp_path: Path) -> None:
-    text = servers.nginx_settings(tmp_path, 18000, ["127.0.0.1:3000"])
-
-    for line in (
-        "client_header_timeout 15s;",
-        "client_body_timeout 30s;",
-        "large_client_header_buffers 4 8k;",
-        "keepalive_requests 10000;",
-    ):
-        assert line in text
-
-
 def test_the_servers_keep_their_logs_short_and_kafkas_tools_write_none(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "kafka.log"
     command = servers.kafka(tmp_path, log, Port(1, "a"), Port(2, "b")).command
@@ -61,13 +34,6 @@ def test_the_servers_keep_their_logs_short_and_kafkas_tools_write_none(tmp_path:
     assert "appender.out.policies.size.size = 2MB" in settings
     assert "appender.out.strategy.max = 2" in settings
     assert "rootLogger.level = warn" in settings
-
-
-def test_every_gateway_stands_in_the_upstream(tmp_path: Path) -> None:
-    text = servers.nginx_settings(tmp_path, 18000, ["127.0.0.1:3000", "127.0.0.1:3001"])
-
-    assert "127.0.0.1:3000" in text
-    assert "127.0.0.1:3001" in text
 
 
 def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from app.settings import SERVICE_NAMES
 from infra.local.errors import LocalError
+from infra.local.places import require_apart
 from infra.local.ports import LOOPBACK, Ports, free_ports
 from infra.local.process import Program, Stage, Started, start_ticks
 from infra.local.run import Run
-from infra.local.world import World, require_apart
+from infra.local.world import World
 
 
 def world(folder: Path, **environment: str) -> World:
@@ -30,7 +31,7 @@ def named(programs: list[Program], name: str) -> Program:
 def test_by_default_there_are_two_workers_of_all_services(tmp_path: Path) -> None:
     programs = world(tmp_path).programs()
 
-    expected = ["kafka", "mongo", "redis", "worker-1", "worker-2", "gateway", "nginx"]
+    expected = ["kafka", "mongo", "redis", "worker-1", "worker-2", "gateway-1", "nginx"]
     assert expected == names(programs)
     assert named(programs, "worker-2").environment["SERVICES"] == "all"
     assert named(programs, "worker-2").ports[0].number == 6067
@@ -50,10 +51,37 @@ def test_no_workers_means_the_servers_only(tmp_path: Path) -> None:
 
 
 def test_the_gateway_is_told_of_every_worker(tmp_path: Path) -> None:
-    gateway = named(world(tmp_path, WORKERS="3", WORKER_PORT="7000").programs(), "gateway")
+    gateway = named(world(tmp_path, WORKERS="3", WORKER_PORT="7000").programs(), "gateway-1")
 
     expected = "http://127.0.0.1:7000,http://127.0.0.1:7001,http://127.0.0.1:7002"
     assert expected == gateway.environment["GATEWAY_WORKERS"]
+
+
+def test_each_gateway_has_a_name_and_a_port_of_its_own_and_nginx_knows_all(tmp_path: Path) -> None:
+    asked = world(tmp_path, GATEWAYS="3", GATEWAY_PORT="4000")
+    gateways = [one for one in asked.programs() if one.stage == Stage.GATEWAY]
+
+    expected = [("gateway-1", "4000"), ("gateway-2", "4001"), ("gateway-3", "4002")]
+    found = [(one.environment["GATEWAY_NAME"], one.environment["GATEWAY_PORT"]) for one in gateways]
+    assert expected == found
+    nginx = named(asked.programs(), "nginx")
+    assert nginx.prepare is not None
+    nginx.prepare()
+    written = (tmp_path / "data" / "nginx" / "gateways.conf").read_text()
+    assert ["127.0.0.1:4000", "127.0.0.1:4001", "127.0.0.1:4002"] == [
+        line.split()[1] for line in written.splitlines() if line.startswith("server ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("GATEWAYS", "0"), ("GATEWAYS", "17"), ("NGINX_STRATEGY", "random")],
+)
+def test_what_nginx_can_not_do_is_refused_by_name(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    with pytest.raises(LocalError, match=f"{variable}={value}"):
+        world(tmp_path, **{variable: value})
 
 
 def test_servers_named_by_the_environment_are_used_and_not_started(tmp_path: Path) -> None:
@@ -65,7 +93,7 @@ def test_servers_named_by_the_environment_are_used_and_not_started(tmp_path: Pat
     assert "kafka" not in names(programs)
     assert "redis" not in names(programs)
     assert named(programs, "worker-1").environment["KAFKA_BOOTSTRAP_SERVERS"] == "broker:9092"
-    assert named(programs, "gateway").environment["REDIS_URL"] == "redis://cache:6379/1"
+    assert named(programs, "gateway-1").environment["REDIS_URL"] == "redis://cache:6379/1"
 
 
 @pytest.mark.parametrize("workers", ["none", "-1", "65"])
@@ -118,15 +146,15 @@ def test_a_ledger_is_looked_for_from_the_repositorys_root(tmp_path: Path) -> Non
 
 
 def test_run_uses_the_gateway_that_up_has_started(tmp_path: Path) -> None:
-    of_up = named(world(tmp_path).programs(), "gateway")
-    of_run = named(Run(tmp_path, {}).world.programs(), "gateway")
+    of_up = named(world(tmp_path).programs(), "gateway-1")
+    of_run = named(Run(tmp_path, {}).world.programs(), "gateway-1")
 
     assert of_run.shape() == of_up.shape()
 
 
 def test_a_gateway_with_other_workers_behind_it_is_told_apart(tmp_path: Path) -> None:
-    two = named(world(tmp_path).programs(), "gateway")
-    three = named(world(tmp_path, WORKERS="3").programs(), "gateway")
+    two = named(world(tmp_path).programs(), "gateway-1")
+    three = named(world(tmp_path, WORKERS="3").programs(), "gateway-1")
 
     assert two.shape() != three.shape()
 
@@ -141,6 +169,7 @@ def free_environment() -> dict[str, str]:
         "REDIS_PORT": str(ports.redis.number),
         "GATEWAY_PORT": str(ports.gateway.number),
         "NGINX_PORT": str(ports.nginx.number),
+        "NGINX_TLS_PORT": str(ports.nginx_tls.number),
         "WORKER_PORT": str(ports.worker.number),
         "WORKERS": "1",
     }
@@ -151,11 +180,23 @@ def free_environment() -> dict[str, str]:
     [
         (
             {"NGINX_PORT": "3000"},
-            r"port 3000 is asked for by gateway \(GATEWAY_PORT\) and nginx \(NGINX_PORT\)",
+            r"port 3000 is asked for by gateway-1 \(GATEWAY_PORT\) and nginx \(NGINX_PORT\)",
         ),
         (
             {"KAFKA_PORT": "27016"},
             r"port 27017 is asked for by kafka \(KAFKA_CONTROLLER_PORT\) and mongo",
+        ),
+        (
+            {"GATEWAYS": "3", "NGINX_PORT": "3002"},
+            r"port 3002 is asked for by gateway-3 \(GATEWAY_PORT\) and nginx \(NGINX_PORT\)",
+        ),
+        (
+            {"GATEWAYS": "2", "GATEWAY_PORT": "6066"},
+            r"port 6067 is asked for by worker-2 \(WORKER_PORT\) and gateway-2 \(GATEWAY_PORT\)",
+        ),
+        (
+            {"NGINX_TLS": "on", "NGINX_TLS_PORT": "8000"},
+            r"port 8000 is asked for by nginx \(NGINX_PORT\) and nginx \(NGINX_TLS_PORT\)",
         ),
         ({"WORKER_PORT": "7999"}, r"port 8000 is asked for by worker-2 \(WORKER_PORT\) and nginx"),
         ({"WORKER_PORT": "65535"}, r"worker-2 \(WORKER_PORT\) would need port 65536"),
@@ -200,12 +241,27 @@ def test_what_is_right_passes_and_leaves_no_data(tmp_path: Path) -> None:
     assert chosen.has_data()
 
 
-def test_a_restart_takes_the_running_workers_one_after_another_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("gateways", "expected"),
+    [
+        (1, []),
+        (
+            2,
+            [
+                *("nginx for gateway-2", "gateway-1 down", "gateway-1 up"),
+                *("nginx for gateway-1", "gateway-2 down", "gateway-2 up"),
+                "nginx for gateway-1 and gateway-2",
+            ],
+        ),
+    ],
+)
+def test_a_restart_takes_workers_and_then_gateways_that_are_not_alone_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gateways: int, expected: list[str]
 ) -> None:
-    chosen = world(tmp_path, WORKERS="3")
+    chosen = world(tmp_path, WORKERS="3", GATEWAYS=str(gateways))
     programs = {program.name: program for program in chosen.programs()}
-    for name in ("kafka", "worker-1", "worker-3", "gateway", "nginx"):
+    running = ("kafka", "worker-1", "worker-3", *(f"gateway-{n + 1}" for n in range(gateways)))
+    for name in (*running, "nginx"):
         chosen.state.add(replace(ourselves(name), check=programs[name].check))
     done: list[str] = []
     monkeypatch.setattr(
@@ -214,10 +270,78 @@ def test_a_restart_takes_the_running_workers_one_after_another_and_nothing_else(
     monkeypatch.setattr(
         chosen, "_start", lambda group, fresh: done.extend(f"{one.name} up" for one in group)
     )
+    monkeypatch.setattr(
+        chosen,
+        "_front",
+        lambda group: done.append(f"nginx for {' and '.join(one.name for one in group)}"),
+    )
 
     chosen.restart()
 
-    assert ["worker-1 down", "worker-1 up", "worker-3 down", "worker-3 up"] == done
+    workers = ["worker-1 down", "worker-1 up", "worker-3 down", "worker-3 up"]
+    assert [*workers, *expected] == done
+
+
+def test_a_restart_names_what_it_has_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    chosen = World(tmp_path, {"WORKERS": "1"}, say=said.append)
+    programs = {program.name: program for program in chosen.programs()}
+    for name in ("worker-1", "gateway-1"):
+        chosen.state.add(
+            replace(ourselves(name), check=programs[name].check, stage=programs[name].stage)
+        )
+    chosen.state.add(ourselves("worker-2"))
+    monkeypatch.setattr(chosen, "_again", lambda program, running: None)
+
+    chosen.restart()
+
+    (line,) = said
+    assert line.startswith("  gateway-1, worker-2: left as before.")
+
+
+def test_gateways_that_should_have_other_workers_start_again_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = world(tmp_path, GATEWAYS="3")
+    gateways = [one for one in chosen.programs() if one.stage == Stage.GATEWAY]
+    for program in gateways[:2]:
+        chosen.state.add(replace(ourselves(program.name), stage=Stage.GATEWAY))
+    done: list[str] = []
+    monkeypatch.setattr(
+        chosen, "_spawn", lambda program, running, fresh: done.append(f"{program.name} spawned")
+    )
+    monkeypatch.setattr(
+        chosen, "_wait", lambda program, started: done.append(f"{program.name} ready")
+    )
+    monkeypatch.setattr(
+        chosen, "down", lambda group: done.extend(f"{one.name} down" for one in group)
+    )
+
+    chosen._start(gateways, [])
+
+    expected = [
+        *("gateway-3 spawned", "gateway-3 ready"),
+        *("gateway-1 down", "gateway-1 spawned", "gateway-1 ready"),
+        *("gateway-2 down", "gateway-2 spawned", "gateway-2 ready"),
+    ]
+    assert expected == done
+
+
+def test_a_port_that_a_running_nginx_is_to_take_as_well_must_be_free(tmp_path: Path) -> None:
+    ports = free_environment()
+    chosen = world(tmp_path, **ports, NGINX_TLS="on")
+    nginx = named(chosen.programs(), "nginx")
+    chosen.state.add(replace(ourselves("nginx"), check=nginx.check, stage=Stage.FRONT))
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, chosen.ports.nginx_tls.number))
+        taken.listen()
+
+        with pytest.raises(LocalError, match=f"port {ports['NGINX_TLS_PORT']}"):
+            chosen._require_places([nginx])
+
+    chosen._require_places([nginx])
 
 
 def test_a_restart_of_nothing_says_what_starts_it(tmp_path: Path) -> None:
@@ -225,17 +349,19 @@ def test_a_restart_of_nothing_says_what_starts_it(tmp_path: Path) -> None:
         world(tmp_path).restart()
 
 
-def test_workers_that_are_too_many_now_are_named_and_left(tmp_path: Path) -> None:
+def test_workers_and_gateways_that_are_too_many_now_are_named_and_left(tmp_path: Path) -> None:
     said: list[str] = []
     asked = World(tmp_path, {"WORKERS": "1"}, say=said.append)
     for name in ("worker-1", "worker-2", "worker-3"):
         asked.state.add(ourselves(name))
+    asked.state.add(replace(ourselves("gateway-2"), stage=Stage.GATEWAY))
 
     asked._say_surplus({"kafka", "worker-1"})
 
-    (line,) = said
-    assert line.startswith("  worker-2, worker-3: started before, not asked for now.")
-    assert len(asked.state.load().running()) == 3
+    workers, gateways = said
+    assert workers.startswith("  worker-2, worker-3: started before, not asked for now.")
+    assert gateways.startswith("  gateway-2: started before, not asked for now.")
+    assert len(asked.state.load().running()) == 4
 
 
 def test_run_names_the_workers_that_its_rates_do_not_reach(
