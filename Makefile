@@ -19,13 +19,13 @@ JOBS ?= 3
 # Further arguments for pytest: `make test ARGS='-k saga'`.
 ARGS ?=
 
-.PHONY: help setup run up down restart status clean test bench chaos lint docs
+.PHONY: help setup run up down restart status clean test bench demo chaos lint docs reference
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: WORKERS=2 SPLIT=1 ORDERS=2000 CSV=path EXIT=1 QUICK=1, and the ports and rates"
-	@echo "  of docs/; for example: make run ORDERS=500 EXIT=1"
+	@echo "  Settings: WORKERS=2 GATEWAYS=1 SPLIT=1 ORDERS=2000 CSV=path EXIT=1 QUICK=1 NGINX_TLS=on"
+	@echo "  NGINX_STRATEGY=least_conn, and the ports and rates of docs/; for example: make run ORDERS=500"
 
 setup: $(STAMP) ## create .venv and install what the project needs
 
@@ -70,7 +70,7 @@ up: $(STAMP) ## start everything in the background
 down: $(STAMP) ## stop what was started
 	@$(LOCAL) down
 
-restart: $(STAMP) ## the workers anew, one after another, while the others serve
+restart: $(STAMP) ## workers and gateways anew, one after another, while the others serve
 	@$(LOCAL) restart
 
 status: $(STAMP) ## what runs, and whether it is healthy
@@ -97,10 +97,16 @@ bench: $(STAMP) $(PEERS_STAMP) ## our throughput beside other systems' (QUICK=1:
 	@$(LOCAL) install
 	@$(PYTHON) -m benchmarks $(ARGS)
 
+demo: $(STAMP) ## what the system proves of itself, on a system of its own (ARGS=--up: on this one)
+	@$(PYTHON) -m infra.demo $(ARGS)
+
 lint: $(STAMP) ## ruff and mypy
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+
+reference: $(STAMP) ## write the reference of the API and the events (docs/api) anew
+	@$(PYTHON) -m infra.reference
 
 docs: $(STAMP) ## build the documentation site, where MkDocs is set up; else list its pages
 	@if [ -f mkdocs.yml ]; then $(PYTHON) -m mkdocs build --strict; \

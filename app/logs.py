@@ -1,4 +1,4 @@
-"""Keeping logs readable while something is away: the same line at most once in a while."""
+"""Keeping logs readable, and bounded: the same line at most once in a while, so many in all."""
 
 import logging
 import time
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 EVERY_SECONDS = 10.0
 # Lines are told apart by their templates, of which a program has some hundred.
 TEMPLATES_MAX = 1000
+# A handful of orders that somebody places to look at have some ten lines in each service.
+BURST_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -45,3 +47,34 @@ def sparse(*names: str) -> None:
     """Make these loggers sparse."""
     for name in names:
         logging.getLogger(name).addFilter(Sparse())
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many lines may be written: so many a second, and after a pause those of
+    `BURST_SECONDS` at once (a token bucket).
+
+    Args:
+        per_second: 0 allows none.
+    """
+
+    per_second: float
+    clock: Callable[[], float] = time.monotonic
+    _left: float = field(init=False)
+    _at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left = self.per_second * BURST_SECONDS
+        self._at = self.clock()
+
+    def take(self, wanted: int = 1) -> int:
+        """How many of `wanted` lines may be written now; they are taken as written."""
+        if not self.per_second:
+            return 0
+        now = self.clock()
+        most = self.per_second * BURST_SECONDS
+        self._left = min(most, self._left + (now - self._at) * self.per_second)
+        self._at = now
+        granted = min(wanted, int(self._left))
+        self._left -= granted
+        return granted

@@ -1,9 +1,10 @@
 """Amounts: integers of the minor unit (pence) inside, numbers with two decimals outside."""
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 MINOR_UNITS = 100
 # 2**53 minor units is where a JSON number stops being exact; an amount stays far below.
@@ -43,5 +44,14 @@ def text(minor: int) -> str:
     return f"{sign}{abs(minor) // MINOR_UNITS:,}.{abs(minor) % MINOR_UNITS:02d}"
 
 
-Money = Annotated[int, BeforeValidator(to_minor), PlainSerializer(to_major, return_type=float)]
+MONEY_SCHEMA: Mapping[str, Any] = {
+    "type": "number",
+    "description": "An amount of money, with two decimals.",
+}
+Money = Annotated[
+    int,
+    BeforeValidator(to_minor),
+    PlainSerializer(to_major, return_type=float),
+    WithJsonSchema(dict(MONEY_SCHEMA)),
+]
 """A model's amount: a JSON number outside, an `int` of minor units inside."""

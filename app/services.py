@@ -21,12 +21,15 @@ from app.agents.registry import Service, build_service
 from app.agents.sweeps import add_sweep
 from app.codec import UndecodableError, decode
 from app.events import Event
+from app.identity.configured import openness
+from app.logs import Allowance
 from app.resources import Resources
 from app.settings import Settings, settings
 from app.stores.errors import TransientStoreError
 from app.streaming import (
     Chunk,
     Limits,
+    Observer,
     Participant,
     Publisher,
     chunks,
@@ -38,6 +41,7 @@ from app.streaming.table import BATCH_BYTES
 from app.streaming.transport import CHUNK_MAX_BYTES
 from app.topic_admin import TopicError, TopicMismatchError, ensure_topics
 from app.topics import BY_NAME, GROUP_PREFIX
+from app.trace_log import RecordTraces
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +145,10 @@ class ServiceApp(faust.App):
             logging.shutdown()
             os._exit(EXIT_CONFIG if isinstance(error, TopicMismatchError) else EXIT_UNAVAILABLE)
         gc.set_threshold(*COLLECT_AFTER)
+        if self.resources is not None:
+            warning = openness(self.resources.settings, self.resources.settings.worker_bind)
+            if warning is not None:
+                logger.warning(warning)
         await super().on_start()
 
     async def stop(self) -> None:
@@ -242,6 +250,9 @@ def add_agent(app: ServiceApp, name: str, service: Service, conf: Settings) -> N
         undecodable=(UndecodableError,),
         limits=FOLDED if name == "analytics" else Limits(batch_records=conf.batch_max_records),
         lane=LANES.get(name, one_lane),
+        observer=Observer(
+            on_batch=RecordTraces(GROUP_PREFIX + name, Allowance(conf.trace_log_lines)).handled
+        ),
     )
 
     async def agent(stream: Any) -> None:

@@ -47,9 +47,6 @@ class Settings(EdgeSettings):
     worker_bind: str = "127.0.0.1"
     # Where the other workers reach this one; by default its host and port.
     worker_url: str = Field(default="", pattern=r"^(https?://[^/]+)?$")
-    # What workers show each other to ask for a part of an answer; empty asks for nothing, which is
-    # for workers that only listen on loopback.
-    cluster_token: str = ""
     data_dir: Path = Path(".local/data/worker")
     saga_order: Literal["inventory,payment", "payment,inventory"] = "inventory,payment"
 

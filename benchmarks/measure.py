@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -75,14 +76,27 @@ class Profile:
 
     def shares(self) -> list[tuple[str, float]]:
         """Each package's share of the samples: the deepest frame that belongs to one we name."""
+        return _shares((owner(stack), samples) for stack, samples in self._stacks)
+
+    def functions(self) -> list[tuple[str, float]]:
+        """Each function's share of the samples, by who was itself at work."""
+        return _shares((function(stack[-1]), samples) for stack, samples in self._stacks)
+
+    @cached_property
+    def _stacks(self) -> list[tuple[list[str], int]]:
+        """The stacks that were found, the deepest frame last, and how often each was."""
         self._process.wait(timeout=PROFILE_GRACE_SECONDS)
-        counts: Counter[str] = Counter()
-        for line in self._file.read_text().splitlines():
-            stack, _, samples = line.rpartition(" ")
-            counts[owner(stack.split(";"))] += int(samples)
+        lines = [line.rpartition(" ") for line in self._file.read_text().splitlines()]
         self._file.unlink()
-        total = counts.total() or 1
-        return [(name, count / total) for name, count in counts.most_common()]
+        return [(stack.split(";"), int(samples)) for stack, _, samples in lines]
+
+
+def _shares(found: Iterable[tuple[str, int]]) -> list[tuple[str, float]]:
+    counts: Counter[str] = Counter()
+    for name, samples in found:
+        counts[name] += samples
+    total = counts.total() or 1
+    return [(name, count / total) for name, count in counts.most_common()]
 
 
 OWNERS = {
@@ -102,8 +116,16 @@ OWNERS = {
     "redis": "redis",
     "faust": "faust, mode",
     "mode": "faust, mode",
+    "gateway/": "gateway",
     "aiohttp": "aiohttp",
+    "prometheus_client": "prometheus_client",
 }
+
+
+def function(frame: str) -> str:
+    """A frame's function and file, without its line."""
+    name, _, place = frame.partition(" (")
+    return f"{name} ({'/'.join(place.partition(':')[0].rstrip(')').split('/')[-2:])})"
 
 
 def owner(stack: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from app.identity.configured import openness
 from app.settings import MISCONFIGURED, Settings, settings
 from gateway.app import make_app
 from gateway.logs import configure
@@ -34,6 +35,9 @@ async def serve(app: web.Application, chosen: Settings) -> int:
         except OSError as error:
             logger.error("can't listen", address=site.name, error=str(error))
             return 1
+        warning = openness(chosen, chosen.gateway_bind)
+        if warning is not None:
+            logger.warning("open", detail=warning)
         logger.info("listening", address=site.name, workers=chosen.gateway_workers)
         await stop.wait()
         logger.info("stopping", connections=runner.open_connections)

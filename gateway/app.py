@@ -1,17 +1,33 @@
 """The gateway's application: its routes, and whom each of its parts belongs to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
+from app.identity.configured import issuer_of
+from app.logs import Allowance
+from app.reference import EVENTS, GATEWAY, Shipped
 from app.settings import Settings
+from gateway.auth import SECURE, TOKEN, Secure, authenticated
+from gateway.bulkhead import Kind
+from gateway.caching import cached
+from gateway.counting import Counter
+from gateway.dashboard import DashboardView
 from gateway.headers import INSTANCE_ID
 from gateway.health import watched
-from gateway.keys import METRICS, NAME, STOPPING, WORKERS
+from gateway.keys import METRICS, NAME, SHARED, STOPPING, TRACE_LINES, WORKERS
+from gateway.lessons import Lessons
+from gateway.limiting import LIMITED_PATH, limited
 from gateway.metrics import Metrics
 from gateway.own import Own
-from gateway.proxy import PREFIX, Proxy
+from gateway.paying import Paying
+from gateway.pool import Pool
+from gateway.proxy import PREFIX, Answer, Proxy
+from gateway.sharing import share
+from gateway.tokens import TokenView
 from gateway.tracing import TRACE_ID, trace_of
 from gateway.upstream import connections
 from gateway.workers import Workers, worker_urls
@@ -23,23 +39,38 @@ def make_app(settings: Settings) -> web.Application:
     """The application.
 
     Raises:
-        ValueError: `GATEWAY_WORKERS` can't be used.
+        ValueError: `GATEWAY_WORKERS` or another setting can't be used.
     """
-    app = web.Application(client_max_size=settings.body_max_bytes)
+    app = web.Application(
+        middlewares=[authenticated(settings), limited, cached],
+        client_max_size=settings.body_max_bytes,
+    )
     app[NAME] = settings.gateway_name
     app[METRICS] = Metrics()
-    app[WORKERS] = Workers(worker_urls(settings.gateway_workers))
+    app[WORKERS] = Workers(
+        worker_urls(settings.gateway_workers),
+        balancing=settings.gateway_balancing,
+        limits={
+            Kind.ORDINARY: settings.gateway_ordinary_max,
+            Kind.HELD: settings.gateway_held_max,
+        },
+    )
+    app[METRICS].watch(app[WORKERS])
     app[STOPPING] = asyncio.Event()
+    app[TRACE_LINES] = Allowance(settings.trace_log_lines)
+    share(app, settings)
     app.cleanup_ctx.append(_proxy(settings))
     app.cleanup_ctx.append(_health(settings))
     app.on_shutdown.append(_stopping)
     app.on_response_prepare.append(_say_who)
-    _route(app)
+    _teach(app, settings)
+    _route(app, settings)
     return app
 
 
-def _route(app: web.Application) -> None:
+def _route(app: web.Application, settings: Settings) -> None:
     own = Own(app[WORKERS], app[NAME], app[STOPPING])
+    counter = Counter(app[SHARED], app[NAME])
     for path, handler in {
         "/": own.index,
         "/livez": own.livez,
@@ -48,13 +79,59 @@ def _route(app: web.Application) -> None:
         f"{PREFIX}/livez": own.livez,
         f"{PREFIX}/readyz": own.readyz,
         f"{PREFIX}/metrics": app[METRICS].handle,
-        f"{PREFIX}/secure": own.secure,
+        f"{PREFIX}/breakers": own.breakers,
+        f"{PREFIX}/count": counter.count,
+        LIMITED_PATH: counter.limited,
+        **_reference(),
+        SECURE: Secure(in_development=settings.in_development).get,
     }.items():
         app.router.add_get(path, handler)
         # Else the next route, to the workers, would take the other methods.
         app.router.add_route(hdrs.METH_ANY, path, own.only_get)
+    tokens = TokenView(issuer_of(settings))
+    app.router.add_post(TOKEN, tokens.post)
+    app.router.add_route(hdrs.METH_ANY, TOKEN, tokens.only_post)
     app.router.add_route(hdrs.METH_ANY, PREFIX, _to_worker)
     app.router.add_route(hdrs.METH_ANY, PREFIX + "/{rest:.*}", _to_worker)
+
+
+def _reference() -> dict[str, Handler]:
+    """The API's documents, at the root and under `/api`."""
+    api, events = Shipped(GATEWAY), Shipped(EVENTS)
+    found = {"/openapi.json": api.json, "/docs": api.html, "/asyncapi.json": events.json}
+    return {prefix + path: handler for prefix in ("", PREFIX) for path, handler in found.items()}
+
+
+def _teach(app: web.Application, settings: Settings) -> None:
+    """The answers that are put together here, and the lessons."""
+    pool = Pool(settings.cpu_bound_processes, settings.cpu_bound_queue)
+
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        await pool.close()
+
+    def call(method: str, target: str, **options: Any) -> Awaitable[Answer]:
+        return app[PROXY].call(method, target, **options)  # which is there once the app has begun
+
+    app.cleanup_ctx.append(context)
+    lessons = Lessons(app[NAME], pool)
+    own = Own(app[WORKERS], app[NAME], app[STOPPING])
+    for path, handler in {
+        f"{PREFIX}/dashboard": DashboardView(call, settings.dashboard_part_seconds).get,
+        f"{PREFIX}/blocking": lessons.blocking,
+        f"{PREFIX}/non-blocking": lessons.non_blocking,
+        f"{PREFIX}/cpu-bound": lessons.cpu_bound,
+    }.items():
+        app.router.add_get(path, handler)
+        app.router.add_route(hdrs.METH_ANY, path, own.only_get)
+    paying = Paying(
+        call,
+        wait_seconds=settings.pay_wait_seconds,
+        limit_seconds=settings.gateway_timeout_seconds,
+        body_max=settings.body_max_bytes,
+    )
+    app.router.add_post(f"{PREFIX}/pay", paying.pay)
+    app.router.add_route(hdrs.METH_ANY, f"{PREFIX}/pay", paying.only_post)
 
 
 async def _to_worker(request: web.Request) -> web.StreamResponse:
@@ -63,8 +140,8 @@ async def _to_worker(request: web.Request) -> web.StreamResponse:
 
 def _proxy(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
-        async with connections(settings) as session:
-            app[PROXY] = Proxy(settings, app[WORKERS], session)
+        async with connections(settings) as sessions:
+            app[PROXY] = Proxy(settings, app[WORKERS], sessions, app[METRICS])
             yield
 
     return context

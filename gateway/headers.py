@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping, istr
 
+from app.identity import passing
 from gateway.tracing import TRACE_ID, TRACEPARENT, TRACESTATE, Trace
 
 # RFC 9110, 7.6.1, and what older proxies and the Proxy-* fields of 11.7 add: they mean one
@@ -26,6 +27,10 @@ HOP_BY_HOP = tuple(
 )
 # Each hop says these for itself: the body is sent again whole, and 100-continue was answered here.
 SAID_ANEW = (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.EXPECT)
+
+# Only the gateway says them, of whom it has verified.
+IDENTITY = tuple(istr(name) for name in passing.HEADERS)
+PASSED = web.RequestKey("PASSED", dict[str, str])
 
 FORWARDED_FOR = istr("X-Forwarded-For")
 FORWARDED_PROTO = istr("X-Forwarded-Proto")
@@ -56,6 +61,8 @@ def to_worker(request: web.Request, trace: Trace, *, prefix: str, gateway: str) 
     """
     headers = end_to_end(request.headers)
     _drop(headers, SAID_ANEW)
+    _drop(headers, IDENTITY)
+    headers.update(request.get(PASSED, {}))
     addresses = [*headers.popall(FORWARDED_FOR, ()), request.remote or NOBODY]
     headers[FORWARDED_FOR] = ", ".join(addresses)
     headers.setdefault(FORWARDED_PROTO, request.scheme)

@@ -1,10 +1,14 @@
 """What is counted of every request; labels are bounded whatever clients send."""
 
+from functools import partial
 from http import HTTPMethod
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.bulkhead import Kind
+from gateway.workers import Worker, Workers
 
 SERVICE = "gateway"
 OTHER = "other"
@@ -17,7 +21,7 @@ SEGMENTS = frozenset(
         ("orders", "inventory", "payments", "users", "sagas", "analytics", "movies"),
         ("topics", "groups", "dlq", "token", "dashboard", "pay", "secure", "limited"),
         ("blocking", "non-blocking", "cpu-bound", "count"),
-        ("livez", "readyz", "metrics"),
+        ("livez", "readyz", "metrics", "breakers"),
     )
     for segment in group
 )
@@ -42,6 +46,79 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._rate_limited = Counter(
+            "rate_limited_total",
+            "Requests refused because of a rate limit",
+            ["limit"],
+            registry=self._registry,
+        )
+        self._cache = Counter(
+            "cache_requests_total",
+            "Requests for what the read cache keeps",
+            ["path", "outcome"],
+            registry=self._registry,
+        )
+        self._redis = Gauge(
+            "redis_available", "Whether Redis answered the last time", registry=self._registry
+        )
+        self._breakers = Gauge(
+            "circuit_breaker_state",
+            "0 closed, 1 half-open, 2 open",
+            ["target"],
+            registry=self._registry,
+        )
+        self._outstanding = Gauge(
+            "gateway_requests_outstanding",
+            "Requests under way at a worker",
+            ["target", "kind"],
+            registry=self._registry,
+        )
+        self._resent = Counter(
+            "gateway_resends_total",
+            "Requests whose connection broke and that could be sent again",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "gateway_refusals_total",
+            "Requests that no live worker could be sent, because all were full or open",
+            ["reason"],
+            registry=self._registry,
+        )
+
+    def rate_limited(self, limit: str) -> None:
+        """Count a request that was one too many; `limit` is `client`, `user` or `limited`."""
+        self._rate_limited.labels(limit).inc()
+
+    def cache_asked(self, path: str, outcome: str) -> None:
+        """Count an answer of the read cache.
+
+        Args:
+            path: one that is kept.
+            outcome: `hit`, `stale`, `miss` or `bypass`.
+        """
+        self._cache.labels(path, outcome).inc()
+
+    def redis_available(self, *, available: bool) -> None:
+        """Show whether Redis answers."""
+        self._redis.set(available)
+
+    def watch(self, workers: Workers) -> None:
+        """Show how it is with each worker, as of when it is asked."""
+        for worker in workers:
+            self._breakers.labels(worker.url).set_function(partial(_state, worker))
+            for kind in Kind:
+                shown = self._outstanding.labels(worker.url, kind.value)
+                shown.set_function(partial(_taken, worker, kind))
+
+    def resent(self, *, allowed: bool) -> None:
+        """Count a request that could be sent again."""
+        self._resent.labels("sent" if allowed else "over_budget").inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a request that was sent to nobody; `reason` is `full` or `open`."""
+        self._refused.labels(reason).inc()
+
     def observe(self, request: web.BaseRequest, status: int, seconds: float) -> None:
         """Count an answered request."""
         method = request.method if request.method in METHODS else "OTHER"
@@ -53,6 +130,14 @@ class Metrics:
         """`GET /metrics`: Prometheus' text format."""
         body = generate_latest(self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _state(worker: Worker) -> float:
+    return float(worker.breaker.state)
+
+
+def _taken(worker: Worker, kind: Kind) -> float:
+    return float(worker.places[kind].taken)
 
 
 def template(path: str) -> str:

@@ -1,20 +1,16 @@
 """What the gateway answers itself."""
 
 import asyncio
-import hmac
+import time
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.problem import ProblemError
 from gateway.workers import Workers
 
-# The contract's token for trying the gateway out; it guards nothing but `/api/secure`.
-DEMO_TOKEN = b"demo-token"
-SCHEME = "bearer"
-CHALLENGE = 'Bearer realm="orderflow"'
 ALLOWED = (hdrs.METH_GET, hdrs.METH_HEAD)
 
 
@@ -43,24 +39,36 @@ class Own:
             HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 
-    async def secure(self, request: web.Request) -> web.Response:
-        """`GET /api/secure`: needs the token, whatever `AUTH` says."""
-        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if scheme.lower() != SCHEME:
-            raise _unauthorized("This needs the header `Authorization: Bearer <token>`.", CHALLENGE)
-        given = token.strip().encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, DEMO_TOKEN):
-            raise _unauthorized("The token is not valid.", f'{CHALLENGE}, error="invalid_token"')
-        return _json({"secure": True, "instance": self._name})
+    async def breakers(self, _request: web.Request) -> web.Response:
+        """`GET /breakers`: how each worker's circuit breaker stands, in this gateway."""
+        since = time.time() - time.monotonic()
+        return _json(
+            {
+                "breakers": [
+                    {
+                        "target": worker.url,
+                        "state": worker.breaker.state.name.lower().replace("_", "-"),
+                        "failures": worker.breaker.failures,
+                        "openedAt": _moment(worker.breaker.opened_at, since),
+                        "retryAt": _moment(worker.breaker.retry_at, since),
+                        "live": worker.live,
+                        "outstanding": worker.outstanding,
+                    }
+                    for worker in self._workers
+                ]
+            }
+        )
 
     async def only_get(self, request: web.Request) -> web.Response:
         """405: the gateway's own endpoints are for reading."""
         raise web.HTTPMethodNotAllowed(request.method, ALLOWED)
 
 
-def _unauthorized(detail: str, challenge: str) -> ProblemError:
-    headers = {"WWW-Authenticate": challenge}
-    return ProblemError(HTTPStatus.UNAUTHORIZED, detail, headers=headers)
+def _moment(monotonic: float | None, since: float) -> str | None:
+    if monotonic is None:
+        return None
+    moment = datetime.fromtimestamp(since + monotonic, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json(value: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:

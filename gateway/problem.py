@@ -5,6 +5,7 @@ Like `app/web/problems.py`, which can't be had without the worker's stores.
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -35,6 +36,7 @@ class ProblemError(Exception):
         detail: what is wrong with this request, for the client's developer.
         headers: headers that belong to the answer.
         close: whether the connection ends with it, because the request was not read to its end.
+        members: extension members.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class ProblemError(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         close: bool = False,
+        **members: Any,
     ) -> None:
         super().__init__(detail)
         self.status = HTTPStatus(status)
         self.detail = detail
         self.headers = dict(headers or {})
         self.close = close
+        self.members = members
 
     def response(self, request: web.BaseRequest) -> web.Response:
         """The answer to `request`."""
@@ -60,6 +64,7 @@ class ProblemError(Exception):
             "detail": self.detail,
             "instance": request.path,
             "traceId": trace_of(request).id,
+            **self.members,
         }
         response = web.Response(
             body=orjson.dumps(body),
@@ -122,3 +127,39 @@ def timed_out(seconds: float) -> ProblemError:
     """504: no answer came in time."""
     detail = f"No worker answered within {seconds:g} s. What was asked may still be done."
     return ProblemError(HTTPStatus.GATEWAY_TIMEOUT, detail)
+
+
+def busy(retry_after: int) -> ProblemError:
+    """503: every worker that could be asked has as many requests as it may."""
+    detail = "All workers are busy; the request was not sent. Try again."
+    headers = {"Retry-After": str(retry_after)}
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+def failing(retry_after: int) -> ProblemError:
+    """503: every worker that can be reached has failed of late, and is left alone for a while."""
+    detail = "The workers failed and are given a pause; the request was not sent. Try again."
+    headers = {"Retry-After": str(retry_after)}
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+def not_again(retry_after: int) -> ProblemError:
+    """503: it broke off and could be sent again, but too much is being sent again already."""
+    detail = (
+        "The worker's connection broke before it answered, and so many requests are being sent "
+        "again that this one was not. It can be sent again safely."
+    )
+    headers = {"Retry-After": str(retry_after)}
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+def ran_out(*, close: bool = False) -> ProblemError:
+    """504: its own time limit was over before it was sent."""
+    detail = "The request's time was up before it was sent; nothing was done."
+    return ProblemError(HTTPStatus.GATEWAY_TIMEOUT, detail, close=close)
+
+
+def bad_timeout() -> ProblemError:
+    """400: `X-Request-Timeout` is none."""
+    detail = "X-Request-Timeout must be a number of seconds, such as 2 or 0.5, given once."
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail)

@@ -9,25 +9,27 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
 
+from app.connection import (
+    KEEPALIVE_SECONDS,
+    LINE_MAX_BYTES,
+    ClientConnection,
+    Refusal,
+    refusal_of,
+    unreadable,
+)
+from app.logs import Allowance
 from gateway import problem
 from gateway.headers import INSTANCE_ID
-from gateway.keys import METRICS, NAME, STOPPING
+from gateway.keys import METRICS, NAME, STOPPING, TRACE_LINES
 from gateway.metrics import Metrics
 from gateway.problem import ProblemError
 from gateway.tracing import TRACE_ID, trace_of
 
 logger = structlog.get_logger()
 
-# Idle connections, and those whose request's head does not come, are closed after this. Longer
-# than nginx keeps its own (60 s), so that it never sends a request on one that is being closed.
-KEEPALIVE_SECONDS = 75.0
 # So long is the rest of a refused body read, for the client to see the answer first.
 LINGER_SECONDS = 5.0
-# 8 KiB for the request line and each header, as most servers have it.
-LINE_MAX_BYTES = 8190
 HEADERS_MAX = 100
 # aiohttp waits so long for answers to end, and again once they are told to. With 7 s twice the
 # gateway, which serves for `SHUTDOWN_DELAY_SECONDS` before, is gone before its launcher loses
@@ -48,6 +50,8 @@ OPTIONS: Mapping[str, Any] = {
 }
 # nginx's status for a client that left before its answer; nobody receives it.
 CLIENT_GONE = 499
+# Asked for every second or so: they would be most of the log.
+PROBES = ("/livez", "/readyz", "/metrics")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -55,10 +59,13 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Answers:
     """Makes sure that every request gets an answer and is counted."""
 
-    def __init__(self, handler: Handler, metrics: Metrics, name: str) -> None:
+    def __init__(
+        self, handler: Handler, metrics: Metrics, name: str, trace_lines: Allowance
+    ) -> None:
         self._handler = handler
         self._metrics = metrics
         self._name = name
+        self._trace_lines = trace_lines
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to the request, whatever goes wrong."""
@@ -67,6 +74,9 @@ class Answers:
         error: Exception | None = None
         try:
             try:
+                refusal = refusal_of(request.version, request.raw_headers)
+                if refusal is not None:
+                    raise _refused(refusal)
                 response = await self._handler(request)
             except (ProblemError, web.HTTPException, web.RequestPayloadError) as caught:
                 error = caught
@@ -84,14 +94,12 @@ class Answers:
             self._metrics.observe(request, status, seconds)
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 _log(request, status, seconds, error)
+            elif not request.path.endswith(PROBES) and self._trace_lines.take():
+                _tell(request, status, seconds)
 
     def unreadable(self, request: web.BaseRequest, error: BaseException | None) -> web.Response:
         """The answer to what could not be parsed."""
-        if isinstance(error, LineTooLong):
-            detail = f"The request line and each header may have {LINE_MAX_BYTES} bytes."
-            explained = ProblemError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, close=True)
-        else:
-            explained = problem.unreadable("The request is not valid HTTP.")
+        explained = _refused(unreadable(error))
         self._metrics.observe(request, explained.status, 0.0)
         return self._explained(request, explained)
 
@@ -105,12 +113,27 @@ class Answers:
         return response
 
 
+def _refused(refusal: Refusal) -> ProblemError:
+    return ProblemError(refusal.status, refusal.detail, close=True)
+
+
 def _problem(error: Exception) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, web.HTTPException):
         return problem.of_status(error.status, error.headers)
     return problem.unreadable("The request's body can't be read.")
+
+
+def _tell(request: web.BaseRequest, status: int, seconds: float) -> None:
+    logger.info(
+        "served",
+        method=request.method,
+        path=request.path,
+        status=status,
+        seconds=round(seconds, 4),
+        trace=trace_of(request).id,
+    )
 
 
 def _log(
@@ -128,7 +151,7 @@ def _log(
     )
 
 
-class GatewayProtocol(RequestHandler):
+class GatewayProtocol(ClientConnection):
     """A connection whose errors are problems, also before there is a request."""
 
     __slots__ = ("_answers",)
@@ -162,7 +185,7 @@ class GatewayServer(web.Server):
         self._answers = answers
         self._options = options
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> GatewayProtocol:
         """A new connection."""
         return GatewayProtocol(self._answers, self, loop=self._loop, **self._options)
 
@@ -196,7 +219,9 @@ class GatewayRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        answers = Answers(server.request_handler, self.app[METRICS], self.app[NAME])
+        answers = Answers(
+            server.request_handler, self.app[METRICS], self.app[NAME], self.app[TRACE_LINES]
+        )
         return GatewayServer(answers, OPTIONS, server)
 
 

@@ -100,7 +100,12 @@ def register(app: faust.App, settings: Settings) -> None:
             default=DEFAULT_CONCURRENCY,
             help="Requests under way at once.",
         ),
-        option("--token", default=None, show_default=False, help="Bearer token, with AUTH=on."),
+        option(
+            "--token",
+            default=None,
+            show_default=False,
+            help="Bearer token, with AUTH=on. Default: ORDERFLOW_TOKEN.",
+        ),
         option("--no-wait", is_flag=True, default=False, help="Don't wait for the orders to end."),
         seed_option,
         base=OrderflowCommand,
@@ -109,6 +114,7 @@ def register(app: faust.App, settings: Settings) -> None:
         """Send orders over HTTP, wait for them, sum up."""
         async with connected(settings) as database:
             source = Source.choose(csv, seed)
+            plan["token"] = plan["token"] or settings.orderflow_token
             return await run_replay(
                 database, self.console, Replay(source=source, wait=not no_wait, **plan)
             )
@@ -164,10 +170,16 @@ def register(app: faust.App, settings: Settings) -> None:
             metavar="N",
             help="How many products.",
         ),
-        option("--token", default=None, show_default=False, help="Bearer token, with AUTH=on."),
+        option(
+            "--token",
+            default=None,
+            show_default=False,
+            help="Bearer token, with AUTH=on. Default: ORDERFLOW_TOKEN.",
+        ),
         option("--watch", is_flag=True, default=False, help="Again every second, until Ctrl-C."),
         base=OrderflowCommand,
     )
     async def analytics(self: Any, url: str | None, **shown: Any) -> int:
         """Show revenue, success and top products of the last windows."""
+        shown["token"] = shown["token"] or settings.orderflow_token
         return await run_analytics(self.console, Shown(url=url or settings.url, **shown))

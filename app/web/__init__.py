@@ -8,8 +8,11 @@ from functools import partial
 from typing import Any
 
 import faust
+from aiohttp.typedefs import Middleware
 
+from app.connection import KEEPALIVE_SECONDS, LINE_MAX_BYTES
 from app.events import Event
+from app.logs import Allowance
 from app.resources import Resources
 from app.saga import SAGAS
 from app.settings import Settings
@@ -23,9 +26,11 @@ from app.stores.users import UserStore
 from app.web import analytics, queries
 from app.web.acceptance import Acceptor
 from app.web.accepted import AcceptedOrders
+from app.web.access import authorized
 from app.web.batching import BatchedLookup
 from app.web.cancelling import Canceller
 from app.web.claims import STORED_TIMEOUT_SECONDS
+from app.web.deadline import begun, in_time
 from app.web.health import HealthViews
 from app.web.indexing import Indexing
 from app.web.middleware import answered, instance_headers
@@ -33,9 +38,12 @@ from app.web.movies import MovieViews
 from app.web.orders import OrderViews
 from app.web.participants import PaymentViews, StockViews
 from app.web.reading import Reader
+from app.web.reference import reference_routes
 from app.web.routes import Route, add_routes
 from app.web.sagas import SagaViews
+from app.web.serving import serve_with
 from app.web.stocking import Locks, Stocking
+from app.web.told import request_traces
 from app.web.users import UserViews
 from app.web.viewing import Tracker
 from app.web.waiting import OrderWatcher
@@ -46,12 +54,24 @@ __all__ = ["Route", "add_routes", "application_options", "register"]
 def application_options(settings: Settings) -> Mapping[str, Any]:
     """What the web server's aiohttp application is made with (`web_application_options`)."""
     return {
-        "middlewares": [answered],
+        "middlewares": [*_told(settings), answered, in_time, authorized(settings)],
         "client_max_size": settings.body_max_bytes,
         # Who has left need not be waited for; what must not stop half-way is shielded.
         # Bodies are not inflated: a small one could be made of a gigabyte.
-        "handler_args": {"handler_cancellation": True, "auto_decompress": False},
+        "handler_args": {
+            "handler_cancellation": True,
+            "auto_decompress": False,
+            "keepalive_timeout": KEEPALIVE_SECONDS,
+            "max_line_size": LINE_MAX_BYTES,
+            "max_field_size": LINE_MAX_BYTES,
+        },
     }
+
+
+def _told(settings: Settings) -> list[Middleware]:
+    if not settings.trace_log_lines:
+        return []
+    return [request_traces(settings.worker_name, Allowance(settings.trace_log_lines))]
 
 
 def register(app: faust.App, resources: Resources) -> None:
@@ -68,6 +88,7 @@ def register(app: faust.App, resources: Resources) -> None:
         wait_seconds=settings.lock_wait_seconds,
     )
     mount(app, resources, keys, locks)
+    serve_with(app, settings.worker_name)
 
 
 def claim_seconds(settings: Settings) -> float:
@@ -142,7 +163,7 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
         ),
     )
     payments = repositories.payments(database)
-    payment_views = PaymentViews(payments.get)
+    payment_views = PaymentViews(payments.get, reader.find)
     saga_views = SagaViews(database, reader, payments.load, saga, resources.clock)
     user_views = UserViews(UserStore(database), resources.clock)
     movie_views = MovieViews(
@@ -188,9 +209,11 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
             Route("GET", "/livez", health_views.live),
             Route("GET", "/readyz", health_views.ready),
             Route("GET", "/metrics", health_views.metrics),
+            *reference_routes(),
         ),
     )
     web_app = app.web.web_app
+    web_app.on_response_prepare.append(begun)
     web_app.on_response_prepare.append(instance_headers(settings.worker_name, stopping))
 
     async def let_waiters_go(_: Any) -> None:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from app.domain.order import SOURCE, Order, OrderStatus
 from app.events import CancellationRequested, Event, timestamp
+from app.identity import Principal
 from app.saga import Saga
 from app.web.claims import RETRY_PUBLISH_SECONDS
 from app.web.problems import ProblemError, unavailable
@@ -34,13 +35,14 @@ class Canceller:
     clock: Callable[[], datetime]
     publish_seconds: float
 
-    async def cancel(self, order_id: str, traceparent: str) -> None:
+    async def cancel(self, order_id: str, caller: Principal, traceparent: str) -> None:
         """Ask for it; the order that is going to be cancelled anyway is not asked for again.
 
         Raises:
-            ProblemError: 404 no such order, 409 it has ended, 503 the request is not in the log.
+            ProblemError: 404 no such order that the caller may see, 409 it has ended, 503 the
+                request is not in the log.
         """
-        order = await self.reader.find(order_id)
+        order = await self.reader.find(order_id, caller)
         if order.status is not OrderStatus.PENDING:
             raise has_ended(order)
         if self.saga.undoing(order.seen):

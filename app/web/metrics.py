@@ -36,3 +36,8 @@ def route_template(request: web.Request) -> str:
     """The template of the request's route, such as `/orders/{orderId}`."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else UNMATCHED
+
+
+def count_unreadable(status: int) -> None:
+    """Count what was answered although it was not HTTP."""
+    REQUESTS.labels(SERVICE, OTHER_METHOD, UNMATCHED, str(status)).inc()

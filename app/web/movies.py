@@ -15,6 +15,7 @@ from app.domain.movies import Movie
 from app.stores.mongo import Database
 from app.stores.movies import movies_page
 from app.web import cursors
+from app.web.access import caller_of, require_self
 from app.web.answers import json_response
 from app.web.links import link
 from app.web.parameters import idempotency_key, valid_or_none, whole_number
@@ -48,6 +49,7 @@ class MovieViews:
         """`POST /movies/{movieId}/views`: 202 once the view is in the log."""
         key = idempotency_key(request)
         asked = parse(ViewMovie, await read_json_body(request))
+        require_self(caller_of(request), asked.user_id)
         movie_id = _movie_id(request)
         traceparent = trace_of(request).traceparent
         tracked = await self._to_its_end(

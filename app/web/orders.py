@@ -7,13 +7,16 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from app.domain.order import OrderStatus
+from app.identity import Role
 from app.saga import Saga
 from app.stores.listing import Position, orders_page
 from app.stores.mongo import Database
 from app.web import cursors
 from app.web.acceptance import Acceptance, Acceptor
+from app.web.access import caller_of, require_self
 from app.web.answers import json_response
 from app.web.cancelling import Canceller, has_ended
+from app.web.deadline import within_limit
 from app.web.links import link
 from app.web.parameters import choice, idempotency_key, order_id_of, text_filter, whole_number
 from app.web.prefer import wait_seconds
@@ -52,6 +55,7 @@ class OrderViews:
         """`POST /orders`."""
         key = idempotency_key(request)
         order = parse_order(await read_json_body(request), max_items=self.max_items)
+        require_self(caller_of(request), order.user_id)
         seconds = self._wait_seconds(request)
         if seconds > 0:
             self.reader.until_ended.require_room()
@@ -62,13 +66,17 @@ class OrderViews:
     async def get(self, request: web.Request) -> web.Response:
         """`GET /orders/{orderId}`."""
         seconds = self._wait_seconds(request)
-        order = await self.reader.read(order_id_of(request), seconds)
+        order = await self.reader.read(order_id_of(request), caller_of(request), seconds)
         return json_response(order_document(order, self.saga), headers=_applied(seconds))
 
     async def list(self, request: web.Request) -> web.Response:
-        """`GET /orders`: newest first."""
-        query = request.query
+        """`GET /orders`: newest first; a customer's own only."""
+        query, caller = request.query, caller_of(request)
         user_id = text_filter(query, "userId", USER_ID)
+        if user_id is not None:
+            require_self(caller, user_id)
+        elif caller.role < Role.OPERATOR:
+            user_id = caller.user_id
         status = choice(query, "status", OrderStatus)
         limit = whole_number(query, "limit", default=PAGE_DEFAULT, most=PAGE_MOST)
         position = cursors.cursor_of(query, LISTED, 2)
@@ -96,12 +104,12 @@ class OrderViews:
         until_ended = self.reader.until_ended
         if seconds > 0:
             until_ended.require_room()
-        await self.canceller.cancel(order_id, trace_of(request).traceparent)
+        await self.canceller.cancel(order_id, caller_of(request), trace_of(request).traceparent)
         headers = {"Location": link(request, "orders", order_id)}
         ended = None
         if seconds > 0:
             try:
-                ended = await until_ended.wait(order_id, seconds)
+                ended = await until_ended.wait(order_id, within_limit(request, seconds))
                 headers |= _applied(seconds)
             except ProblemError:
                 pass  # others took the last places meanwhile; it is asked for all the same
@@ -120,7 +128,8 @@ class OrderViews:
         ended = None
         if seconds > 0:
             try:
-                ended = await self.reader.until_ended.wait(accepted.order_id, seconds)
+                left = within_limit(request, seconds)
+                ended = await self.reader.until_ended.wait(accepted.order_id, left)
                 headers |= _applied(seconds)
             except ProblemError:
                 pass  # others took the last places meanwhile; the order is accepted all the same
@@ -129,7 +138,8 @@ class OrderViews:
         return json_response(accepted.body, status=HTTPStatus.ACCEPTED, headers=headers)
 
     def _wait_seconds(self, request: web.Request) -> float:
-        return wait_seconds(request.headers.getall("Prefer", []), self.max_wait)
+        asked = wait_seconds(request.headers.getall("Prefer", []), self.max_wait)
+        return within_limit(request, asked)
 
 
 def _applied(seconds: float) -> dict[str, str]:

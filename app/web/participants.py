@@ -8,8 +8,11 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from app.domain.inventory import Stock
+from app.domain.order import Order
 from app.domain.payment import Payment, PaymentStatus
+from app.identity import Principal, Role
 from app.stores.mongo import Database
+from app.web.access import caller_of
 from app.web.answers import json_response
 from app.web.links import link
 from app.web.parameters import order_id_of, valid_or_none, whole_number
@@ -87,13 +90,21 @@ class StockViews:
 
 @dataclass(frozen=True, slots=True)
 class PaymentViews:
-    """The views of payments."""
+    """The views of payments.
+
+    Attributes:
+        order: the order of this id, if the caller may see it: a payment does not know its user.
+    """
 
     stored: Callable[[str], Awaitable[Payment | None]]
+    order: Callable[[str, Principal], Awaitable[Order]]
 
     async def get(self, request: web.Request) -> web.Response:
         """`GET /payments/{orderId}`."""
         order_id = order_id_of(request)
+        caller = caller_of(request)
+        if caller.role < Role.OPERATOR:
+            await self.order(order_id, caller)
         payment = await self.stored(order_id)
         # A void one says only that nothing ever will be charged.
         if payment is None or payment.status is PaymentStatus.VOID:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from app.domain.order import Order, OrderStatus
+from app.identity import Principal, Role
 from app.stores.errors import TransientStoreError
 from app.web.accepted import Known
 from app.web.problems import ProblemError, unavailable
@@ -44,27 +45,35 @@ class Reader:
     until_ended: OrderWatcher
     grace_seconds: float
 
-    async def read(self, order_id: str, seconds: float = 0.0) -> Order:
+    async def read(self, order_id: str, caller: Principal, seconds: float = 0.0) -> Order:
         """The order, once it has ended or after `seconds`.
 
         Raises:
-            ProblemError: 404 no such order; 503 it was accepted, and nothing more is known yet.
+            ProblemError: 404 no such order that the caller may see, which is said before anything
+                is waited for; 503 it was accepted, and nothing more is known yet.
         """
         give_up = asyncio.get_running_loop().time() + seconds
         if seconds > 0:
             self.until_ended.require_room()
-        order = _placed(await self.stored(order_id)) or await self._accepted(order_id, seconds)
+        order = _placed(await self.stored(order_id))
+        if order is None:
+            order = await self._accepted(order_id, caller, seconds)
+        order = _seen(order, caller)
         left = give_up - asyncio.get_running_loop().time()
         if order.status is not OrderStatus.PENDING or left <= 0:
             return order
         return await self.until_ended.wait(order_id, left) or await self._last_look(order)
 
-    async def find(self, order_id: str) -> Order:
+    async def find(self, order_id: str, caller: Principal) -> Order:
         """What is known of the order now, be it only its id, or only the events of its steps.
 
         Raises:
-            ProblemError: 404 no such order; 503 whether there is one can't be told now.
+            ProblemError: 404 no such order that the caller may see; 503 whether there is one can't
+                be told now.
         """
+        return _seen(await self._find(order_id), caller)
+
+    async def _find(self, order_id: str) -> Order:
         stored = await self.stored(order_id)
         if stored is not None:
             return stored
@@ -83,7 +92,7 @@ class Reader:
             raise _unknown(order_id)
         return order
 
-    async def _accepted(self, order_id: str, seconds: float) -> Order:
+    async def _accepted(self, order_id: str, caller: Principal, seconds: float) -> Order:
         """An order that the database does not have yet."""
         known: Known | None = Known(None)
         try:
@@ -92,6 +101,8 @@ class Reader:
             logger.warning("whether order %s was accepted can't be asked: %s", order_id, error)
         if known is None and not await self._steps_were_heard(order_id):
             raise _unknown(order_id)
+        if known is not None and known.order is not None:
+            _seen(known.order, caller)
         stored = await self.until_stored.wait(order_id, max(self.grace_seconds, seconds))
         order = stored or (known.order if known else None)
         if order is None:
@@ -113,6 +124,21 @@ class Reader:
 
 def _unknown(order_id: str) -> ProblemError:
     return ProblemError(HTTPStatus.NOT_FOUND, f"There is no order {order_id}.")
+
+
+def _seen(order: Order, caller: Principal) -> Order:
+    """The order, if the caller may see it.
+
+    Raises:
+        ProblemError: 404, as if there were none, since an order's id follows from its user and key
+            and so can be guessed; 503 its user is not known yet.
+    """
+    if order.placed is None:
+        if caller.role < Role.OPERATOR:
+            raise unavailable(f"Order {order.order_id} was accepted and is not stored yet.")
+    elif not caller.sees(order.placed.user_id):
+        raise _unknown(order.order_id)
+    return order
 
 
 def _placed(order: Order | None) -> Order | None:

@@ -14,6 +14,7 @@ from app.saga import Saga, SagaState
 from app.stores.listing import Position, sagas_page
 from app.stores.mongo import Database, Stored
 from app.web import cursors
+from app.web.access import caller_of
 from app.web.answers import json_response
 from app.web.parameters import choice, order_id_of, seconds_of, whole_number
 from app.web.problems import unavailable
@@ -74,7 +75,7 @@ class SagaViews:
     async def get(self, request: web.Request) -> web.Response:
         """`GET /sagas/{orderId}`."""
         order_id = order_id_of(request)
-        order = await self.reader.find(order_id)
+        order = await self.reader.find(order_id, caller_of(request))
         if not order.history:
             raise unavailable(f"Order {order_id} was accepted and is not stored yet.")
         attempts = await self._attempts([order])

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from app.resources import Clock
 from app.stores.users import User, UserStore
 from app.web import cursors
+from app.web.access import caller_of
 from app.web.answers import json_response
 from app.web.links import link
 from app.web.parameters import valid_or_none, whole_number
@@ -66,7 +67,8 @@ class UserViews:
     async def get(self, request: web.Request) -> web.Response:
         """`GET /users/{userId}`."""
         user_id = valid_or_none(USER_ID, request.match_info["userId"])
-        user = await self.users.get(user_id) if user_id is not None else None
+        seen = user_id is not None and caller_of(request).sees(user_id)
+        user = await self.users.get(user_id) if user_id is not None and seen else None
         if user is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such user.")
         return json_response(user_document(user))

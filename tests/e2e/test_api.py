@@ -1,6 +1,8 @@
-"""Cancelling, lists, sagas, users, stock by hand: through gateway, two workers and servers."""
+"""Cancelling, paying, lists, sagas, users, stock by hand, the dashboard: through gateway, two
+workers and servers."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from app.stores.repositories import INDEXES
 from infra.local.testing import LocalServers
 from tests.kafka import eventually
+from tests.openapi import Reference, of_gateway
 from tests.shop import Shop, order, post, post_all
 
 pytestmark = pytest.mark.timeout(180)
@@ -44,8 +47,11 @@ class Client:
         async with self._session.request(
             method, self._url + path, json=body, headers=headers
         ) as answer:
-            assert "X-Trace-Id" in answer.headers
-            return answer.status, await answer.json(content_type=None)
+            reference = Reference(of_gateway())
+            told = await answer.read()
+            reference.hold(method, path.partition("?")[0], answer.status, answer.headers, told)
+            assert [] == reference.faults
+            return answer.status, json.loads(told)
 
     async def get(self, path: str) -> dict[str, Any]:
         status, answer = await self.ask("GET", path)
@@ -137,6 +143,51 @@ async def test_orders_cancelled_at_any_moment_end_one_way_or_the_other(
             assert status == 404 or payment["status"] == "REFUNDED"
         else:
             assert (200, "CHARGED") == (status, payment["status"])
+
+
+async def test_paying_waits_for_the_saga_and_breaks_no_books(shop: Shop, client: Client) -> None:
+    await shop.stock({"book": 10, "gone": 0})
+
+    status, paid = await client.ask("POST", "/pay", order(("book", 2)))
+    assert (200, "CONFIRMED") == (status, paid["status"])
+    payment = await client.get(f"/payments/{paid['orderId']}")
+    assert ("CHARGED", payment["amount"]) == (paid["payment"]["status"], paid["payment"]["amount"])
+    status, unpaid = await client.ask("POST", "/pay", order(("gone", 1)))
+    assert (409, "OUT_OF_STOCK") == (status, unpaid["reason"])
+
+    key = {"Idempotency-Key": "pay-1"}
+    status, placed = await client.ask(
+        "POST", "/pay", order(("book", 1)), Prefer="respond-async", **key
+    )
+    assert (202, "PENDING", None) == (status, placed["status"], placed["payment"])
+    for again in (order(("book", 1)), {"orderId": placed["orderId"]}):
+        status, paid = await client.ask("POST", "/pay", again, **key)
+        assert (200, placed["orderId"], "CHARGED") == (
+            status,
+            paid["orderId"],
+            paid["payment"]["status"],
+        )
+    assert 422 == (await client.ask("POST", "/pay", order(("book", 2)), **key))[0]
+    assert 422 == (await client.ask("POST", "/pay", {"userId": "alice"}))[0]
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert 404 == (await client.ask("POST", "/pay", {"orderId": unknown}))[0]
+    await shop.books_balance()
+    book = await client.get("/inventory/book")
+    assert (7, 0, 3) == (book["available"], book["reserved"], book["sold"])
+
+
+async def test_the_dashboard_shows_users_orders_and_analytics(shop: Shop, client: Client) -> None:
+    async def whole() -> dict[str, Any] | None:
+        board = await client.get("/dashboard")
+        return None if board["partial"] else board
+
+    # Analytics are partial while partitions move, which is over soon after the start.
+    board = await eventually(whole, END_SECONDS, "all parts are there")
+
+    latest = (await client.get("/orders?limit=1"))["orders"][0]
+    assert latest["orderId"] == board["orders"][0]["orderId"]
+    assert board["analytics"]["orders"] >= len(board["orders"]) > 0
+    assert isinstance(board["users"], list)
 
 
 async def test_orders_are_listed_newest_first_by_user_and_status(

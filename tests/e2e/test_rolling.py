@@ -21,7 +21,8 @@ import pytest
 from app.codec import decode
 from app.topics import BY_NAME
 from gateway.upstream import sent_once
-from infra.local import servers as programs
+from infra.local.nginx import Front
+from infra.local.nginx import nginx as nginx_program
 from infra.local.ports import LOOPBACK, Port, free_ports
 from infra.local.testing import LocalServers, Process, start_gateway
 from tests.kafka import eventually, read_all
@@ -266,10 +267,10 @@ async def test_gateways_behind_nginx_restarted_in_turn_show_no_client_an_error(
 def nginx(shop: Shop, *gateways: Process) -> Process:
     folder = shop.servers.directory / "nginx"
     front = Process(
-        programs.nginx(
+        nginx_program(
             folder,
             folder / "nginx.log",
-            Port(free_ports(1)[0], "NGINX_PORT"),
+            Front(Port(free_ports(1)[0], "NGINX_PORT")),
             [f"{LOOPBACK}:{gateway.port}" for gateway in gateways],
         )
     )

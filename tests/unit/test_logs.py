@@ -2,7 +2,7 @@
 
 import logging
 
-from app.logs import Sparse
+from app.logs import Allowance, Sparse
 
 
 def record(message: str, *args: object) -> logging.LogRecord:
@@ -34,3 +34,20 @@ def test_a_line_that_comes_alone_says_nothing_of_others() -> None:
     again = record("gone")
     assert sparse.filter(again)
     assert "gone" == again.getMessage()
+
+
+def test_so_many_lines_are_allowed_a_second_and_ten_times_as_many_after_a_pause() -> None:
+    now = 0.0
+    allowance = Allowance(2, clock=lambda: now)
+    assert [15, 5, 0] == [allowance.take(n) for n in (15, 15, 15)]
+    now = 1.5
+    assert [1, 1, 1, 0] == [allowance.take() for _ in range(4)]
+    now = 1000.0
+    assert 20 == allowance.take(100)
+
+
+def test_no_line_is_allowed_where_none_is_wanted() -> None:
+    now = 0.0
+    allowance = Allowance(0, clock=lambda: now)
+    now = 1000.0
+    assert 0 == allowance.take()

@@ -1,6 +1,7 @@
 """Settings: read from the environment, and refused with a clear word where they make no sense."""
 
 import re
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -94,6 +95,66 @@ def test_a_variable_out_of_bounds_is_refused_by_its_name(
 
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+SECRET, CLUSTER_TOKEN = "s" * 32, "c" * 16
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"auth_secret": "s" * 31}, "AUTH_SECRET must have at least 32 bytes"),
+        ({"auth_secret": f"{SECRET},short"}, "AUTH_SECRET must have at least 32 bytes"),
+        (
+            {"auth": "on", "cluster_token": CLUSTER_TOKEN},
+            "AUTH=on needs AUTH_SECRET, AUTH_JWKS_URL",
+        ),
+        (
+            {"auth": "on", "auth_secret": " , ", "cluster_token": CLUSTER_TOKEN},
+            "AUTH=on needs AUTH_SECRET",
+        ),
+        ({"auth": "on", "auth_secret": SECRET}, "AUTH=on needs a CLUSTER_TOKEN"),
+        (
+            {"auth": "on", "auth_secret": SECRET, "cluster_token": "c" * 15},
+            "AUTH=on needs a CLUSTER_TOKEN of at least 16 characters",
+        ),
+        ({"cluster_token": "a\nb"}, "CLUSTER_TOKEN must be visible ASCII"),
+        ({"cluster_token": "ü" * 16}, "CLUSTER_TOKEN must be visible ASCII"),
+        (
+            {"auth_jwks_url": "https://issuer/jwks", "auth_jwks_file": "jwks.json"},
+            "AUTH_JWKS_URL and AUTH_JWKS_FILE can't both be given",
+        ),
+    ],
+)
+def test_what_can_not_keep_anybody_out_is_refused(fields: Any, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(complaint)):
+        Settings(**fields)
+
+
+@pytest.mark.parametrize(
+    ("auth", "development", "expected"),
+    [
+        ("off", "auto", True),
+        ("on", "auto", False),
+        ("on", "on", True),
+        ("off", "off", False),
+    ],
+)
+def test_tokens_are_given_out_where_none_is_needed_or_somebody_says_so(
+    auth: str, development: str, expected: bool
+) -> None:
+    fields: Any = {"auth": auth, "auth_development": development}
+    keys = Settings(**fields, auth_secret=SECRET, cluster_token=CLUSTER_TOKEN)
+
+    assert expected is keys.in_development
+
+
+def test_no_secret_is_in_what_settings_show_of_themselves() -> None:
+    shown = repr(
+        Settings(auth_secret=SECRET, cluster_token=CLUSTER_TOKEN, orderflow_token="of a command")
+    )
+
+    assert [] == [each for each in (SECRET, CLUSTER_TOKEN, "of a command") if each in shown]
 
 
 def test_settings_do_not_change_once_read() -> None:

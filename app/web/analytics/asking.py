@@ -147,6 +147,8 @@ def _hop(query: Mapping[str, str]) -> int | None:
 
 
 def _hopping_size(query: Mapping[str, str]) -> int:
+    if not query.get("size"):
+        return 5 * MINUTE
     size = whole_number(query, "size", default=5 * MINUTE, most=HOP_SIZE_MOST)
     if size % MINUTE:
         raise invalid([error_of("size", f"must be a multiple of {MINUTE}")])

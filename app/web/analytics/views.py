@@ -14,8 +14,9 @@ from app.web.parameters import choice, whole_number
 
 TOP_DEFAULT = 10
 TOP_MOST = 1000
-# What changes every moment is kept by nobody in between.
-FRESH = {"Cache-Control": "no-store"}
+# What changes every moment is given out by nobody in between without asking; but for our own
+# gateway, which has some of it for a second and says so (gateway/caching.py).
+FRESH = {"Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)

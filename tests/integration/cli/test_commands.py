@@ -1,28 +1,49 @@
-"""stock, replay and verify on real servers, with a real worker between them."""
+"""stock, replay and verify on real servers, through a real gateway and worker that want tokens."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from rich.console import Console
 
 from app.cli.rest import Unrest, unrest, until_rest
 from app.cli.sources import Source
 from app.cli.stock import stock
+from app.identity import Principal, Role
+from app.identity.tokens import Issuer
 from app.settings import Settings
 from app.stores import mongo
 from app.stores.repositories import ORDERS, PAYMENTS, RESERVATIONS, STOCK
-from infra.local.testing import LocalServers, WorkerProcess, start_worker
+from infra.local.secrets import command_token
+from infra.local.testing import (
+    GatewayProcess,
+    LocalServers,
+    WorkerProcess,
+    start_gateway,
+    start_worker,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 ORDERS_SENT = 150
 SECONDS = 120
+CLOSED = {"AUTH": "on"}
+
+
+class Shop(NamedTuple):
+    """What the orders are sent to."""
+
+    servers: LocalServers
+    worker: WorkerProcess
+    gateway: GatewayProcess
 
 
 @pytest.fixture
@@ -69,13 +90,25 @@ async def test_rest_is_when_no_order_and_no_reservation_is_under_way(
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalServers, WorkerProcess]]:
-    """Servers and a worker of this module's own: the registry's topics can't be shared."""
-    with LocalServers(tmp_path_factory.mktemp("shop")) as servers, start_worker(servers) as worker:
-        yield servers, worker
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A system of this module's own: the registry's topics can't be shared."""
+    with (
+        LocalServers(tmp_path_factory.mktemp("shop")) as servers,
+        start_worker(servers, env=CLOSED) as worker,
+        start_gateway(servers, [worker], env=CLOSED) as gateway,
+    ):
+        yield Shop(servers, worker, gateway)
 
 
-def faust(servers: LocalServers, *arguments: str) -> subprocess.CompletedProcess[str]:
+def bearer(servers: LocalServers, user: str, role: Role) -> dict[str, str]:
+    """A token of this user for the shop."""
+    issuer = Issuer(servers.environment()["AUTH_SECRET"], "orderflow", "orderflow", 600)
+    return {"Authorization": f"Bearer {issuer.issue(Principal(user, role), time.time())}"}
+
+
+def faust(
+    servers: LocalServers, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "faust", "-A", "app", *arguments],
         cwd=ROOT,
@@ -83,6 +116,7 @@ def faust(servers: LocalServers, *arguments: str) -> subprocess.CompletedProcess
             **os.environ,
             **servers.environment(),
             "DATA_DIR": str(servers.directory / "commands"),
+            **(env or {}),
         },
         capture_output=True,
         text=True,
@@ -96,16 +130,17 @@ def figures(output: str) -> dict[str, str]:
     return {name.strip(): figure.strip() for name, figure in rows}
 
 
-async def test_orders_sent_by_replay_end_and_the_books_balance(
-    shop: tuple[LocalServers, WorkerProcess],
-) -> None:
-    servers, worker = shop
+async def test_orders_sent_by_replay_end_and_the_books_balance(shop: Shop) -> None:
+    servers = shop.servers
     source = ["--csv", "-"]
-    replay = ["replay", *source, "--orders", str(ORDERS_SENT), "--url", worker.url]
+    replay = ["replay", *source, "--orders", str(ORDERS_SENT), "--url", f"{shop.gateway.url}/api"]
+    token = command_token({**servers.environment(), **CLOSED})
 
     assert 0 == faust(servers, "stock", *source, "--orders", "100").returncode
-    first = faust(servers, *replay)
-    again = faust(servers, *replay)
+    without = faust(servers, *replay, "--no-wait")
+    assert (1, True) == (without.returncode, "HTTP 401" in without.stdout)
+    first = faust(servers, *replay, env=token)
+    again = faust(servers, *replay, env=token)
     verified = faust(servers, "verify", "--json")
 
     shown = figures(first.stdout)
@@ -127,8 +162,37 @@ async def test_orders_sent_by_replay_end_and_the_books_balance(
     assert int(shown["confirmed"]) == books["orders"]["confirmed"]
 
 
-async def test_verify_names_what_does_not_agree(shop: tuple[LocalServers, WorkerProcess]) -> None:
-    servers, _ = shop
+async def test_an_order_is_seen_by_its_user_alone_at_the_gateway_and_at_the_worker(
+    shop: Shop,
+) -> None:
+    alice, bob = (bearer(shop.servers, user, Role.CUSTOMER) for user in ("alice", "bob"))
+    admin = bearer(shop.servers, "ada", Role.ADMIN)
+    order = {"userId": "alice", "items": [{"productId": "p", "quantity": 1, "price": 1.0}]}
+    through, straight = f"{shop.gateway.url}/api", shop.worker.url
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session:
+
+        async def status(method: str, url: str, headers: Mapping[str, str], **more: Any) -> int:
+            async with session.request(method, url, headers=headers, **more) as answer:
+                await answer.read()
+                return answer.status
+
+        async with session.post(f"{through}/orders", json=order, headers=alice) as answer:
+            assert 202 == answer.status
+            path = f"/orders/{(await answer.json())['orderId']}"
+        assert 403 == await status("POST", f"{through}/orders", bob, json=order)
+        for base in (through, straight):
+            assert 200 == await status("GET", base + path, alice)
+            assert 404 == await status("GET", base + path, bob)
+            assert 404 == await status("POST", f"{base}{path}/cancel", bob)
+            assert 401 == await status("GET", base + path, {})
+            assert 403 == await status("PUT", f"{base}/inventory/p", alice, json={"available": 1})
+            assert 403 == await status("GET", f"{base}/analytics", alice)
+            assert 200 == await status("GET", f"{base}/analytics", admin)
+            assert 200 == await status("GET", f"{base}/metrics", {})
+
+
+async def test_verify_names_what_does_not_agree(shop: Shop) -> None:
+    servers = shop.servers
     connected = mongo.connect(Settings(mongodb_url=servers.mongodb_url))
     try:
         charged = await connected[PAYMENTS].find_one({"status": "CHARGED"})

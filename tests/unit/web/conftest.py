@@ -1,6 +1,7 @@
 """The worker's real web server over hand-written servers."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,6 +17,7 @@ from app.resources import Resources
 from app.saga import INVENTORY_FIRST
 from app.settings import Settings
 from app.web import application_options, mount
+from tests.openapi import Reference, of_worker
 from tests.unit.web.fakes import FakeDatabase, FakeKeys, FakeLocks, FakeLog, FakeRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -85,11 +87,18 @@ SETTINGS = Settings(
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
+    async with made_of(SETTINGS) as made:
+        yield made
+
+
+@asynccontextmanager
+async def made_of(settings: Settings) -> AsyncIterator[World]:
+    """A worker's web server with these settings."""
     database, redis, log = FakeDatabase(), FakeRedis(), FakeLog()
     keys, locks = FakeKeys(redis), FakeLocks()
     services = {"order": True}
     resources = Resources(
-        SETTINGS,
+        settings,
         cast("Any", database),
         cast("Any", database),
         cast("Any", redis),
@@ -102,9 +111,12 @@ async def world() -> AsyncIterator[World]:
         broker="kafka://127.0.0.1:1",
         store="memory://",
         autodiscover=False,
-        web_application_options=application_options(SETTINGS),
+        web_application_options=application_options(settings),
     )
     mount(app, resources, keys, locks)
     app.web.init_server()
+    reference = Reference(of_worker())
+    app.web.web_app.on_response_prepare.append(reference.note)
     async with TestClient(TestServer(app.web.web_app)) as client:
         yield World(client, resources, database, redis, keys, locks, log, services)
+    assert [] == reference.faults

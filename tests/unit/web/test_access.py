@@ -21,7 +21,7 @@ UNKNOWN = "0b0d6c1e-5d2c-4f0e-9a50-7a1f5a3e9f10"
 CLOSED = SETTINGS.model_copy(
     update={"auth": "on", "auth_secret": SECRET, "cluster_token": CLUSTER_TOKEN}
 )
-OPEN = "livez readyz metrics docs openapi.json asyncapi.json asyncapi.yaml".split()
+OPEN = ["livez", "readyz", "metrics", "docs", "openapi.json", "asyncapi.json", "asyncapi.yaml"]
 # Whoever waits for what is not to come would wait so long.
 PATIENT = {"Prefer": "wait=30"}
 SOON_SECONDS = 10.0

@@ -105,6 +105,14 @@ def test_what_is_no_json_is_a_bad_request(body: bytes) -> None:
     assert 400 == refused.value.status
 
 
+def test_an_integer_may_be_written_with_a_point() -> None:
+    written = parse(item(quantity=2.0))
+
+    assert 2 == written.items[0].quantity
+    assert isinstance(written.items[0].quantity, int)
+    assert written.fingerprint() == parse(item(quantity=2)).fingerprint()
+
+
 def test_only_so_many_errors_are_shown() -> None:
     with pytest.raises(ProblemError) as refused:
         parse({f"f{i}": i for i in range(1000)})

@@ -19,6 +19,7 @@ from app.web import application_options
 from app.web.analytics import mount
 from app.web.analytics.gathering import Gatherer
 from app.web.analytics.parts import held_parts
+from tests.openapi import Reference, of_worker
 from tests.tables import MemoryTable, record
 
 OWN, OTHER = "http://127.0.0.1:6066", "http://127.0.0.1:6067"
@@ -146,5 +147,8 @@ async def cluster() -> AsyncIterator[Cluster]:
     gather = Gatherer(OWN, cast("Any", resources.tables), owners, fetch, PARTITIONS, 5.0)
     mount(app, resources, gather)
     app.web.init_server()
+    reference = Reference(of_worker())
+    app.web.web_app.on_response_prepare.append(reference.note)
     async with TestClient(TestServer(app.web.web_app)) as client:
         yield Cluster(client, resources, own, other, clock, away, asked)
+    assert [] == reference.faults

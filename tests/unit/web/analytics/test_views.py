@@ -169,6 +169,7 @@ async def test_hopping_windows_are_sums_of_minutes(cluster: Cluster) -> None:
     told = [(each["start"][11:16], each["orders"]) for each in found["windows"]]
     assert [(f"12:{n:02d}", 1) for n in range(6, 11)] == told
     assert 0.2 == found["windows"][0]["ordersPerMinute"]
+    assert 300 == (await cluster.get("/analytics/windows?hop=60&size="))["size"]
 
 
 async def test_a_window_is_final_once_every_busy_partition_is_past_its_grace(
