@@ -27,6 +27,8 @@ KAFKA = "kafka.Kafka"
 OUR_CLASSES = "orderflow."
 # As the servers run.
 TRAINED_WITH = "-XX:+UseSerialGC"
+# Compiles fast and simply: over in a minute, the thorough compiler costs more than it saves.
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 LOGGING = HERE / "log4j2.properties"
 TOOL_LOGGING = HERE / "log4j2-tools.properties"
@@ -53,7 +55,8 @@ def java_command(
         if log is None
         else (f"-Dlog4j2.configurationFile={LOGGING}", f"-Dorderflow.log={log.resolve()}")
     )
-    return (*_java(main, *heap, *_archived(main), *logging), main, *arguments)
+    options = (*heap, *_archived(main), *(SHORT_LIVED if main in TOOLS.values() else ()), *logging)
+    return (*_java(main, *options), main, *arguments)
 
 
 def _java(main: str, *options: str) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ def _java(main: str, *options: str) -> tuple[str, ...]:
 
 def _archived(main: str) -> tuple[str, ...]:
     kept = kafka_archive()
-    if main != KAFKA or not (kept.exists() and kept.stat().st_size):
+    if main.startswith(OUR_CLASSES) or not (kept.exists() and kept.stat().st_size):
         return ()
     return (f"-XX:SharedArchiveFile={kept}",)
 

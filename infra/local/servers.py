@@ -23,8 +23,6 @@ MONGO_COMMIT_MILLISECONDS = 100
 # Two cores carry both servers and all workers: the serial collector has no threads of its own.
 KAFKA_HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
 MONGO_HEAP = ("-Xms256m", "-Xmx768m", "-XX:+UseSerialGC")
-# Compiles fast and simply: over in a minute, the thorough compiler costs more than it saves.
-SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
 
 KAFKA_SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",

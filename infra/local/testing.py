@@ -58,7 +58,7 @@ class LocalServers:
         lasting: bool = False,
     ) -> None:
         self.directory = directory
-        self.jit = () if lasting else servers.SHORT_LIVED
+        self.jit = () if lasting else java.SHORT_LIVED
         self.mongo_commit = 0 if mongo_journal else servers.MONGO_COMMIT_MILLISECONDS
         self.ports = Ports.free() if ports == "free" else ports
         self.names = [name for name in SERVERS if name in only]
