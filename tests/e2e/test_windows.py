@@ -43,6 +43,8 @@ SIZES = (60, 3600, 86_400)
 ENV = {
     "SERVICES": "analytics",
     "SESSION_TIMEOUT_SECONDS": "6",
+    # No gateway is to be told that a worker stops.
+    "SHUTDOWN_DELAY_SECONDS": "0",
     # As long as the whole ledger: the test compares every minute of it.
     "ANALYTICS_MINUTES_KEPT_SECONDS": "200000000",
     "ANALYTICS_REPORT_SECONDS": "600",

@@ -71,7 +71,11 @@ async def test_rest_is_when_no_order_and_no_reservation_is_under_way(
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalServers, WorkerProcess]]:
     """Servers and a worker of this module's own: the registry's topics can't be shared."""
-    with LocalServers(tmp_path_factory.mktemp("shop")) as servers, start_worker(servers) as worker:
+    with (
+        LocalServers(tmp_path_factory.mktemp("shop")) as servers,
+        # No gateway is to be told that it stops.
+        start_worker(servers, env={"SHUTDOWN_DELAY_SECONDS": "0"}) as worker,
+    ):
         yield servers, worker
 
 
