@@ -16,6 +16,9 @@ PEERS_STAMP := $(PEERS)/.installed
 # and which share servers, is said in tests/sharing_out.py.
 JOBS ?= 3
 
+# A suite starts hundreds of processes: none is to compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Further arguments for pytest: `make test ARGS='-k saga'`.
 ARGS ?=
 
