@@ -12,9 +12,12 @@ LOCAL := $(PYTHON) -m infra.local
 PEERS := .venv-bench
 PEERS_STAMP := $(PEERS)/.installed
 
-# Test files side by side: each has servers of its own and mostly waits for them. In their own
-# order the longest come first.
+# Test files side by side: each has servers of its own and mostly waits for them. Which come first,
+# and which share servers, is said in tests/sharing_out.py.
 JOBS ?= 3
+
+# A suite starts hundreds of processes: none is to compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Further arguments for pytest: `make test ARGS='-k saga'`.
 ARGS ?=

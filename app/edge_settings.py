@@ -71,8 +71,8 @@ class EdgeSettings(BaseSettings):
     gateway_timeout_seconds: float = Field(default=70.0, gt=0)
     gateway_health_interval_seconds: float = Field(default=1.0, gt=0)
     gateway_pool_size: int = Field(default=200, ge=1)
-    # Each worker: what it may be sent at once (docs/adr/0010-breakers-bulkheads-budgets.md). Ordinary
-    # requests twice the pool: as many again wait for a connection while a burst passes. Held ones
+    # Each worker: what it may be sent at once (docs/adr/0010-breakers-bulkheads-budgets.md).
+    # Ordinary requests twice the pool: as many again wait for a connection while a burst passes. Held ones
     # (`Prefer: wait`, streams) have connections of their own.
     gateway_ordinary_max: int = Field(default=400, ge=1)
     gateway_held_max: int = Field(default=400, ge=1)
@@ -95,7 +95,7 @@ class EdgeSettings(BaseSettings):
     # What the gateway puts together itself, and the lessons. Each part of the dashboard has so
     # long: above `read_timeout_seconds`, so that a worker's own words arrive.
     dashboard_part_seconds: float = Field(default=3.0, gt=0, le=60)
-    # `POST /api/pay` waits at most so long; within `wait_max_seconds` and `gateway_timeout_seconds`.
+    # `POST /api/pay` waits at most so long: within `wait_max_seconds`, `gateway_timeout_seconds`.
     pay_wait_seconds: int = Field(default=30, ge=0, le=600)
     # Processes of an instance that do the work of `/api/cpu-bound`; one core each. What waits for
     # them is done within a second or two.

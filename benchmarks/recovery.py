@@ -140,7 +140,7 @@ async def run_all(*, quick: bool = False, records: int = 0) -> tuple[list[Result
     results = []
     with (
         tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder,
-        LocalServers(Path(folder) / "servers", only={"kafka"}) as servers,
+        LocalServers(Path(folder) / "servers", only={"kafka"}, lasting=True) as servers,
     ):
         expected = await fill(servers.kafka, count)
         for system in SYSTEMS:

@@ -59,11 +59,11 @@ def jobs(*, quick: bool) -> dict[str, list[Sale]]:
 async def run(job: str, sales: Sequence[Sale]) -> tuple[list[Result], str]:
     """The job by the whole system and by the stores alone, and where the system's time went."""
     with tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder:
-        with LocalServers(Path(folder) / "system") as servers:
+        with LocalServers(Path(folder) / "system", lasting=True) as servers:
             result, profile = await _system(job, "orderflow", SAGA_SERVICES, servers, sales)
-        with LocalServers(Path(folder) / "all") as servers:
+        with LocalServers(Path(folder) / "all", lasting=True) as servers:
             with_all, _ = await _system(job, "orderflow-all-services", "all", servers, sales)
-        with LocalServers(Path(folder) / "alone", only={"mongo", "redis"}) as servers:
+        with LocalServers(Path(folder) / "alone", only={"mongo", "redis"}, lasting=True) as servers:
             settings = _settings(servers)
             await _stock(settings, sales)
             limit = await stores_alone.run(job, settings, sales)

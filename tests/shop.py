@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import AutoReconnect
 
 from app.agents.registry import build_service
 from app.settings import SERVICE_NAMES
@@ -31,6 +32,8 @@ COMMAND_SECONDS = 120
 # Longer than both workers may be starting again at once, on a busy machine.
 CLIENT_PATIENCE_SECONDS = 90.0
 RETRY_SECONDS = 0.1
+# Of one question to the database: above it, reading the answer is most of a test's work.
+PAGE_ORDERS = 1000
 
 
 @dataclass
@@ -127,16 +130,24 @@ class Shop:
 
     async def all_end(self, order_ids: Iterable[str], seconds: float) -> dict[str, Any]:
         """Wait until each order has ended; status and reason of each."""
-        wanted = list(order_ids)
+        waiting = list(dict.fromkeys(order_ids))
+        ends: dict[str, Any] = {}
 
-        async def ended() -> dict[str, Any] | None:
-            found = await self.statuses(wanted)
-            over = sum(status != "PENDING" for status, _ in found.values())
-            return found if over == len(wanted) else None
+        async def ended() -> bool:
+            # The earliest first, and no further than to one that is under way.
+            while waiting:
+                page = waiting[:PAGE_ORDERS]
+                try:
+                    found = await self.statuses(page)
+                except AutoReconnect:  # the server is away, or so busy that it seems to be
+                    return False
+                ends.update((key, end) for key, end in found.items() if end[0] != "PENDING")
+                waiting[: len(page)] = under_way = [key for key in page if key not in ends]
+                if under_way:
+                    return False
+            return True
 
-        ends: dict[str, Any] = await eventually(
-            ended, seconds, f"all {len(wanted)} orders end", every=0.3
-        )
+        await eventually(ended, seconds, f"all of {len(waiting)} orders end", every=0.3)
         return ends
 
     async def at_rest(self, seconds: float = 60) -> None:

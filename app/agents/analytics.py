@@ -22,6 +22,8 @@ from app.settings import Settings
 from app.streaming import OutRecord
 from app.streaming.table import ChunkTable, chunk_table
 from app.tables import keys
+from app.tables.decoding import decode as decode_order
+from app.tables.decoding import decode_all as decode_orders
 from app.tables.folding import Plan, WindowFold
 from app.tables.keys import By
 from app.tables.ledger import Ledger, Progress, paged
@@ -34,8 +36,6 @@ from app.tables.movies import (
     decode_view,
 )
 from app.tables.orders import OrderFold
-from app.tables.orders import decode as decode_order
-from app.tables.orders import decode_all as decode_orders
 from app.topics import ACTION_WINDOWS, ORDER_WINDOWS, VIEW_WINDOWS, TableSpec
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -71,8 +71,8 @@ class LogReplacedError(ConnectionError):
     number is better than a wrong one."""
 
 
-Heard = tuple[str, int, Any]
-"""Topic and partition where an entry was heard, and the entry."""
+Heard = Sequence[Any]
+"""A record, and what its fold needs of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class TopicFold:
 
     spec: TableSpec
     fold: WindowFold[Any]
-    decode: Callable[[Any], Any]
-    decode_all: Callable[[Sequence[Any]], Sequence[Any]]
+    decode: Callable[[Any], Heard]
+    decode_all: Callable[[Sequence[Any]], Sequence[Heard]]
 
 
 class AnalyticsService:
@@ -147,15 +147,12 @@ class AnalyticsService:
         return tuple(self._folds)
 
     def decode(self, record: Any) -> Heard:
-        """What a record says, as its fold needs it."""
-        topic = record.topic
-        return topic, record.partition, self._folds[topic].decode(record)
+        """A record, and what it says."""
+        return self._folds[record.topic].decode(record)
 
-    def decode_all(self, records: Sequence[Any]) -> list[Heard]:
-        """What the records of one partition say."""
-        topic, partition = records[0].topic, records[0].partition
-        entries = self._folds[topic].decode_all(records)
-        return [(topic, partition, entry) for entry in entries]
+    def decode_all(self, records: Sequence[Any]) -> Sequence[Heard]:
+        """Records of one partition, and what they say."""
+        return self._folds[records[0].topic].decode_all(records)
 
     async def handle(self, events: Sequence[Heard]) -> Sequence[OutRecord]:
         """Fold records of one partition, in order; all is durable on return.
@@ -163,7 +160,8 @@ class AnalyticsService:
         Raises:
             PublishError: the changelog did not take it.
         """
-        topic, partition, _ = events[0]
+        first = events[0][0]
+        topic, partition = first.topic, first.partition
         fold, table = self._folds[topic].fold, self.tables[topic]
         # One partition after the other, though all may be ready: between two folds the rest of the
         # process has its turn.
@@ -176,7 +174,7 @@ class AnalyticsService:
                 self._require_same_log(topic, partition, ledger.progress.offset)
             changes = fold.fold(
                 ledger,
-                [entry for _, _, entry in events],
+                events,
                 partial(table.read, partition),
                 partial(table.scan, partition),
             )

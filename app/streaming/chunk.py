@@ -1,7 +1,7 @@
 """Chunks: records of one partition, in order, that are processed and finished together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -23,10 +23,7 @@ class Chunk:
     records: Sequence[Any]
     ticket: Ticket[Any]
     tracker: CommitTracker[Any]
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", sum(map(size_of, self.records)))
+    size: int
 
     @property
     def held(self) -> bool:
@@ -46,24 +43,29 @@ class Chunk:
         self.tracker.abandon(self.ticket)
 
 
-def size_of(record: Any) -> int:
-    """Bytes of a record's value."""
-    return len(record.value or b"")
+def sizes(records: Sequence[Any]) -> list[int]:
+    """Bytes of each record's value."""
+    return [len(record.value or b"") for record in records]
 
 
-def split(records: Sequence[Any], most: int, most_bytes: int) -> Iterator[Sequence[Any]]:
-    """The records in chunks of at most so many, and so many bytes unless one alone is larger."""
-    part: list[Any] = []
-    size = 0
-    for record in records:
-        more = size_of(record)
-        if part and (len(part) == most or size + more > most_bytes):
-            yield part
-            part, size = [], 0
-        part.append(record)
-        size += more
-    if part:
-        yield part
+def split(
+    records: Sequence[Any], most: int, most_bytes: int
+) -> Iterator[tuple[Sequence[Any], int]]:
+    """The records in chunks of at most so many, and so many bytes unless one alone is larger; each
+    with its size in bytes."""
+    for start in range(0, len(records), most):
+        part = records[start : start + most]
+        each = sizes(part)
+        if sum(each) <= most_bytes:  # as nearly always
+            yield part, sum(each)
+            continue
+        begin = size = 0
+        for place, more in enumerate(each):
+            if place > begin and size + more > most_bytes:
+                yield part[begin:place], size
+                begin, size = place, 0
+            size += more
+        yield part[begin:], size
 
 
 class ChunkSchema(faust.Schema):

@@ -20,7 +20,7 @@ Handling must therefore give the same result when it is done again.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -213,30 +213,38 @@ class Participant(Generic[E]):
             chunk.abandon()
 
     async def _process(self, batch: Sequence[Chunk]) -> None:
-        events: list[tuple[Any, E]] = []
+        records: list[Any] = []
+        events: list[E] = []
         letters: list[DeadLetter] = []
         for chunk in batch:
-            events += self._decoded(chunk, letters)
-        emitted = await self._attempt(batch, events)
+            of, decoded = self._decoded(chunk, letters)
+            records += of
+            events += decoded
+        emitted = await self._attempt(batch, records, events)
         await self._bury(batch, letters)
         for chunk in batch:
             chunk.finish()
         self._observer.on_batch(batch, emitted)
 
-    def _decoded(self, chunk: Chunk, letters: list[DeadLetter]) -> Iterable[tuple[Any, E]]:
-        """The chunk's records with their events; those that are none are among the letters."""
+    def _decoded(
+        self, chunk: Chunk, letters: list[DeadLetter]
+    ) -> tuple[Sequence[Any], Sequence[E]]:
+        """The chunk's records that are events, and the events; the others are among the letters."""
         if self._decode_all is not None:
             with suppress(*self._undecodable):
-                return zip(chunk.records, self._decode_all(chunk.records), strict=True)
-        events = []
+                return chunk.records, self._decode_all(chunk.records)
+        records, events = [], []
         for record in chunk.records:
             try:
-                events.append((record, self._decode(record)))
+                events.append(self._decode(record))
+                records.append(record)
             except self._undecodable as error:
                 letters.append(DeadLetter(record, "undecodable", str(error), self.name))
-        return events
+        return records, events
 
-    async def _attempt(self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]]) -> int:
+    async def _attempt(
+        self, batch: Sequence[Chunk], records: Sequence[Any], events: Sequence[E]
+    ) -> int:
         """Handle and publish; returns how many records were published."""
         if not events:
             return 0
@@ -244,7 +252,7 @@ class Participant(Generic[E]):
         for wait in self._backoff.waits():
             try:
                 async with asyncio.timeout(self._limits.attempt_seconds):
-                    out = await self._handle([event for _, event in events])
+                    out = await self._handle(events)
                 self._require_held(batch)
                 await self._publish(out)
                 return len(out)
@@ -264,25 +272,31 @@ class Participant(Generic[E]):
                 failures += 1
                 logger.exception("%s: handling %d records failed", self.name, len(events))
                 if failures >= self._limits.attempts:
-                    return await self._isolate(batch, events, error)
+                    return await self._isolate(batch, records, events, error)
             await self._hold(batch, wait)
             if faults >= self._limits.transient_attempts and len(events) > 1:
-                return await self._halve(batch, events)
+                return await self._halve(batch, records, events)
         raise AssertionError("the waits between attempts have no end")
 
-    async def _halve(self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]]) -> int:
+    async def _halve(
+        self, batch: Sequence[Chunk], records: Sequence[Any], events: Sequence[E]
+    ) -> int:
         half = len(events) // 2
-        first = await self._attempt(batch, events[:half])
-        return first + await self._attempt(batch, events[half:])
+        first = await self._attempt(batch, records[:half], events[:half])
+        return first + await self._attempt(batch, records[half:], events[half:])
 
     async def _isolate(
-        self, batch: Sequence[Chunk], events: Sequence[tuple[Any, E]], error: Exception
+        self,
+        batch: Sequence[Chunk],
+        records: Sequence[Any],
+        events: Sequence[E],
+        error: Exception,
     ) -> int:
         if len(events) == 1:
             detail = f"{type(error).__name__}: {error}"
-            await self._bury(batch, [DeadLetter(events[0][0], "unprocessable", detail, self.name)])
+            await self._bury(batch, [DeadLetter(records[0], "unprocessable", detail, self.name)])
             return 0
-        return await self._halve(batch, events)
+        return await self._halve(batch, records, events)
 
     async def _bury(self, batch: Sequence[Chunk], letters: Sequence[DeadLetter]) -> None:
         """Send dead letters, as often as it takes: a record is never dropped."""

@@ -53,11 +53,11 @@ class Consumer(driver.Consumer):
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            for part in self._parts(tp, fetched):
+            for part, size in self._parts(tp, fetched):
                 # What was fetched for an assignment that is over must not enter the next one.
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                yield tp, self._message(tp, part)
+                yield tp, self._message(tp, part, size)
 
     async def _go_back(self) -> None:
         """What was fetched while the flow was stopped is fetched again."""
@@ -67,19 +67,20 @@ class Consumer(driver.Consumer):
             # The assignment went away meanwhile; the next one brings its own positions.
             self.log.warning("could not go back to the committed offsets: %r", error)
 
-    def _parts(self, tp: Any, fetched: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    def _parts(self, tp: Any, fetched: Sequence[Any]) -> Iterator[tuple[Sequence[Any], int]]:
+        """The records of each message; with their size in bytes, for chunks."""
         if tp.topic in self.transport.changelogs:
-            return iter((fetched,))
+            return iter(((fetched, 0),))
         if self._chunked(tp.topic):
             transport = self.transport
             return split(fetched, transport.chunk_max_records, transport.chunk_max_bytes)
-        return ((record,) for record in fetched)
+        return (((record,), 0) for record in fetched)
 
-    def _message(self, tp: Any, records: Sequence[Any]) -> Any:
+    def _message(self, tp: Any, records: Sequence[Any], size: int) -> Any:
         message = self._to_message(tp, records[-1])
         if self._chunked(tp.topic):
             ticket = self.tracker.open(tp, records[0].offset, records[-1].offset)
-            message.value = Chunk(tp.topic, tp.partition, tuple(records), ticket, self.tracker)
+            message.value = Chunk(tp.topic, tp.partition, records, ticket, self.tracker, size)
             message.key = None
         elif tp.topic in self.transport.changelogs:
             message.value = tuple(records)

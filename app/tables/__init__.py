@@ -5,6 +5,7 @@
 | tally.py    | what is kept of a window: sums, and sketches of customers and durations |
 | ledger.py   | how far a partition is counted: offset, watermark, the orders already counted |
 | folding.py  | the fold of one partition's records into its windows, exactly once |
+| decoding.py | records of the order topic as their fold needs them |
 | orders.py   | what an order's events add to which windows |
 | movies.py   | what a view of a movie adds to which windows |
 | reading.py  | what a partition answers of its windows |

@@ -64,22 +64,19 @@ class Plan:
                 )
 
 
-@dataclass(slots=True)
-class Counted:
-    """A record that counts. `late` holds the sizes of windows it is too late for."""
-
-    offset: int
-    at: int
-    entry: Any
-    late: tuple[int, ...] = ()
+Late = tuple[int, ...]
+"""The sizes of windows that a record is too late for."""
 
 
 @dataclass(slots=True)
 class Decided:
-    """What of a chunk counts, and what the ledger remembers of it."""
+    """What of a chunk counts, and what the ledger remembers of it.
+
+    `counted` are tuples that begin with the record's offset, its event time (ms) and its `Late`.
+    """
 
     progress: Progress
-    counted: list[Any]
+    counted: Sequence[Any]
     seen: list[Seen]
 
 
@@ -96,7 +93,7 @@ class Changes:
     late: int = 0
 
 
-C = TypeVar("C", bound=Counted)
+C = TypeVar("C", bound=tuple[Any, ...])
 
 
 class WindowFold(ABC, Generic[C]):
@@ -140,13 +137,13 @@ class WindowFold(ABC, Generic[C]):
             progress=decided.progress,
             seen=decided.seen,
             swept=swept,
-            late=sum(bool(each.late) for each in decided.counted),
+            late=sum([bool(each[2]) for each in decided.counted]),
         )
 
     def _add(self, counted: Sequence[C], version: int, read: Read) -> dict[bytes, bytes]:
         """The new values of all tallies that `counted` adds to."""
         deltas = self.tallies(counted)
-        first = counted[0].offset
+        first = counted[0][0]
         again: dict[int, Mapping[bytes, Tally]] = {}
         puts: dict[bytes, bytes] = {}
         for (key, delta), stored in zip(deltas.items(), read(list(deltas)), strict=True):
@@ -156,7 +153,7 @@ class WindowFold(ABC, Generic[C]):
                 done = tally.version
                 if done > first:  # a write was cut short: some of these are in it
                     if done not in again:
-                        rest = [each for each in counted if each.offset >= done]
+                        rest = [each for each in counted if each[0] >= done]
                         again[done] = self.tallies(rest) if rest else {}
                     if key in again[done]:
                         tally.add(again[done][key])
@@ -166,7 +163,7 @@ class WindowFold(ABC, Generic[C]):
             puts[key] = tally.encode()
         return puts
 
-    def late_for(self, at: int, watermark: int) -> tuple[int, ...]:
+    def late_for(self, at: int, watermark: int) -> Late:
         """The sizes of windows that an event of time `at` is too late for (ms)."""
         plan = self.plan
         # The quick way: almost none is older than the grace.

@@ -5,8 +5,9 @@ ledger is written last and with them; so after a crash the same is decided again
 """
 
 import struct
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -55,7 +56,7 @@ Seen = tuple[int, bytes, int]
 
 def page(version: int, seen: Iterable[Seen]) -> bytes:
     """What the records of one page counted, as it is stored: 8 bytes, and 25 for each thing."""
-    entries = (_ENTRY.pack(offset % PAGE_RECORDS, ident, at) for offset, ident, at in seen)
+    entries = [_ENTRY.pack(offset % PAGE_RECORDS, ident, at) for offset, ident, at in seen]
     return _VERSION.pack(version) + b"".join(entries)
 
 
@@ -64,6 +65,16 @@ def paged(number: int, stored: bytes) -> Iterator[Seen]:
     first = number * PAGE_RECORDS
     for place, ident, at in _ENTRY.iter_unpack(stored[_VERSION.size :]):
         yield first + place, ident, at
+
+
+def by_page(seen: Sequence[Seen]) -> Iterator[tuple[int, Sequence[Seen]]]:
+    """What records counted, in order of offsets, by the pages' numbers."""
+    place = 0
+    while place < len(seen):
+        number = seen[place][0] // PAGE_RECORDS
+        end = bisect_left(seen, ((number + 1) * PAGE_RECORDS,), place)
+        yield number, seen[place:end]
+        place = end
 
 
 class Ledger:
@@ -92,22 +103,19 @@ class Ledger:
         # Of the newest page, which more will come into.
         self._newest: list[Seen] = []
         # Beyond the progress: of a write that was cut short; its records come again.
-        self._take(each for each in seen if each[0] < progress.offset)
+        self._take([each for each in seen if each[0] < progress.offset])
         self._forget()
 
-    def pages(self, version: int, seen: Iterable[Seen]) -> Mapping[int, bytes]:
+    def pages(self, version: int, seen: Sequence[Seen]) -> Mapping[int, bytes]:
         """The pages with these in them as well, by their numbers."""
-        found: dict[int, list[Seen]] = {}
-        for each in seen:
-            number = each[0] // PAGE_RECORDS
-            if number not in found:
-                known = self._pages and self._pages[-1].number == number
-                found[number] = [*self._newest] if known else []
-            found[number].append(each)
-        return {number: page(version, things) for number, things in found.items()}
+        known = self._pages[-1].number if self._pages else None
+        return {
+            number: page(version, [*self._newest, *things] if number == known else things)
+            for number, things in by_page(seen)
+        }
 
     def advance(
-        self, progress: Progress, seen: Iterable[Seen], swept: Mapping[int, int] = NOTHING
+        self, progress: Progress, seen: Sequence[Seen], swept: Mapping[int, int] = NOTHING
     ) -> None:
         """What was written is counted, and what was forgotten is deleted with it."""
         self.progress = progress
@@ -116,23 +124,21 @@ class Ledger:
         self._take(seen)
         self._forget()
 
-    def _take(self, seen: Iterable[Seen]) -> None:
-        opened, ended = self.opened, self.ended
-        newest = self._pages[-1] if self._pages else None
-        for each in seen:
-            offset, ident, at = each
-            if newest is None or offset // PAGE_RECORDS != newest.number:
-                newest = _Page(offset // PAGE_RECORDS)
-                self._pages.append(newest)
+    def _take(self, seen: Sequence[Seen]) -> None:
+        for number, things in by_page(seen):
+            if not self._pages or number != self._pages[-1].number:
+                self._pages.append(_Page(number))
                 self._newest = []
-            self._newest.append(each)
-            if at == NEVER:
-                newest.ended.append(ident)
-                ended.add(ident)
-                opened.pop(ident, None)
-            else:
-                newest.opened.append(ident)
-                opened[ident] = at
+            self._newest += things
+            newest = self._pages[-1]
+            opened = {ident: at for _, ident, at in things if at != NEVER}
+            ended = [ident for _, ident, at in things if at == NEVER]
+            newest.opened += opened
+            newest.ended += ended
+            self.opened |= opened
+            self.ended.update(ended)
+            for ident in ended:
+                self.opened.pop(ident, None)
 
     def _forget(self) -> None:
         oldest = self.progress.offset - self._horizon

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from app import codec
 from app.events import MovieViewed, UserActed
 from app.tables import keys
-from app.tables.folding import MS, Counted, Decided, Plan, WindowFold
+from app.tables.folding import MS, Decided, Late, Plan, WindowFold
 from app.tables.keys import By
 from app.tables.ledger import NEVER, Ledger, Progress
 from app.tables.tally import Tally, Views
@@ -22,11 +22,10 @@ ACTION_DIMENSIONS = (By.NONE, By.USER, By.ACTION)
 
 
 class Happened(NamedTuple):
-    """A record as the fold needs it; times in ms since the epoch."""
+    """A record as the fold needs it; `at` in ms since the epoch."""
 
-    offset: int
+    record: Any
     ident: bytes
-    arrived: int
     at: int
     user: str
     counted_by: tuple[tuple[By, str], ...]
@@ -39,9 +38,8 @@ def _decoder(
         data: Any = codec.decode(topic, record.key, record.value, record.headers).data
         at, counted_by = parts(data)
         return Happened(
-            record.offset,
+            record,
             unhexlify(data.view_id.replace("-", "")),
-            record.timestamp,
             round(at.timestamp() * MS),
             data.user_id,
             counted_by,
@@ -62,6 +60,10 @@ decode_view = _decoder(MOVIE_VIEWS, _viewed)
 decode_action = _decoder(USER_ACTIONS, _acted)
 
 
+Counted = tuple[int, int, Late, Happened]
+"""A record that counts: offset, event time (ms), the windows it is too late for, and itself."""
+
+
 class HappeningFold(WindowFold[Counted]):
     """Counts what happens, once by its id, and the users it happens to."""
 
@@ -77,30 +79,30 @@ class HappeningFold(WindowFold[Counted]):
         ended: set[bytes] = set()
         counted: list[Counted] = []
         for entry in entries:
-            if entry.offset < offset or entry.ident in ledger.ended or entry.ident in ended:
+            record = entry.record
+            if record.offset < offset or entry.ident in ledger.ended or entry.ident in ended:
                 continue
             ended.add(entry.ident)
-            arrived = entry.arrived
+            arrived = record.timestamp
             late = self.late_for(entry.at, watermark)
-            counted.append(Counted(entry.offset, entry.at, entry, late))
+            counted.append((record.offset, entry.at, late, entry))
             watermark = max(watermark, min(entry.at, arrived + self.plan.ahead_seconds * MS))
             newest = max(newest, watermark)
-        progress = Progress(max(offset, entries[-1].offset + 1), watermark, newest, arrived)
+        progress = Progress(max(offset, entries[-1].record.offset + 1), watermark, newest, arrived)
         return Decided(
-            progress, counted, [(each.offset, each.entry.ident, NEVER) for each in counted]
+            progress, counted, [(offset, entry.ident, NEVER) for offset, _, _, entry in counted]
         )
 
     def tallies(self, counted: Sequence[Counted]) -> Mapping[bytes, Tally]:
         """What these add, by the tally's key."""
         found: dict[bytes, Views] = {}
         totals = found[keys.TOTALS] = Views()
-        for each in counted:
-            entry = each.entry
-            _note(totals, entry.user, late=bool(each.late))
-            seconds = each.at // MS
+        for _, at, late, entry in counted:
+            _note(totals, entry.user, late=bool(late))
+            seconds = at // MS
             dimensions = ((By.NONE, ""), *entry.counted_by) if self._all else entry.counted_by
             for size in self.plan.sizes:
-                if size in each.late:
+                if size in late:
                     continue
                 for by, key in dimensions:
                     cell = keys.window(size, by, seconds - seconds % size, key)

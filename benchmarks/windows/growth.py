@@ -30,7 +30,7 @@ async def run(*, quick: bool, counts: Sequence[int] = ()) -> list[Result]:
     for count in counts or (QUICK_COUNTS if quick else COUNTS):
         with (
             tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder,
-            LocalServers(Path(folder) / "servers", only={"kafka"}) as servers,
+            LocalServers(Path(folder) / "servers", only={"kafka"}, lasting=True) as servers,
         ):
             source = topic.Source(servers.kafka)
             await source.grow_to(count)

@@ -31,7 +31,7 @@ async def run_all(
     results, broker_cpu = [], {}
     with (
         tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder,
-        LocalServers(Path(folder) / "servers", only={"kafka"}) as servers,
+        LocalServers(Path(folder) / "servers", only={"kafka"}, lasting=True) as servers,
     ):
         source = topic.Source(servers.kafka)
         await source.grow_to(count)

@@ -51,8 +51,8 @@ KAFKA_SETTINGS: Mapping[str, str] = {
 }
 
 
-def kafka(data: Path, log: Path, port: Port, controller: Port) -> Program:
-    """Kafka as one node that is broker and controller."""
+def kafka(data: Path, log: Path, port: Port, controller: Port, jit: Sequence[str] = ()) -> Program:
+    """Kafka as one node that is broker and controller; `jit`: how the JVM is to compile."""
     settings = data / "server.properties"
 
     def prepare() -> None:
@@ -62,7 +62,7 @@ def kafka(data: Path, log: Path, port: Port, controller: Port) -> Program:
 
     return Program(
         name="kafka",
-        command=java.java_command("kafka.Kafka", str(settings), heap=KAFKA_HEAP, log=log),
+        command=java.java_command(java.KAFKA, str(settings), heap=(*KAFKA_HEAP, *jit), log=log),
         log=log,
         cwd=_made(data),
         check=f"kafka://{LOOPBACK}:{port.number}",
@@ -86,7 +86,11 @@ def kafka_settings(log_folder: Path, port: int, controller_port: int) -> str:
 
 
 def mongo(
-    data: Path, log: Path, port: Port, commit_milliseconds: int = MONGO_COMMIT_MILLISECONDS
+    data: Path,
+    log: Path,
+    port: Port,
+    commit_milliseconds: int = MONGO_COMMIT_MILLISECONDS,
+    jit: Sequence[str] = (),
 ) -> Program:
     """The server that speaks MongoDB's protocol, its data in one file.
 
@@ -97,7 +101,7 @@ def mongo(
         command=java.java_command(
             "orderflow.mongo.MongoWire",
             *(LOOPBACK, str(port.number), str(data / "mongo.db"), str(commit_milliseconds)),
-            heap=MONGO_HEAP,
+            heap=(*MONGO_HEAP, *jit),
             log=log,
         ),
         log=log,

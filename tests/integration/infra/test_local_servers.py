@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
+from infra.local import java
 from infra.local.errors import LocalError
 from infra.local.health import answers, redis_answers, wait_until
 from infra.local.java import ROOT
@@ -42,6 +43,15 @@ def kafka_topics(servers: LocalServers) -> str:
         ["kcat", "-L", "-b", servers.kafka], capture_output=True, text=True, timeout=30, check=True
     )
     return listed.stdout
+
+
+def test_kafka_runs_on_the_archive_of_its_classes(local_servers: LocalServers) -> None:
+    kept = java.kafka_archive()
+
+    maps = Path(f"/proc/{local_servers.process('kafka').pid}/maps").read_text()
+
+    assert kept.stat().st_size > 0
+    assert str(kept) in maps
 
 
 def test_stopped_servers_come_back_at_their_ports_with_their_data(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from app.streaming import (
     PublishError,
     UnsendableError,
 )
-from app.streaming.chunk import split
+from app.streaming.chunk import sizes, split
 
 pytestmark = pytest.mark.timeout(10)
 NO_WAIT = Backoff(uniform=lambda low, high: 0.0)
@@ -62,7 +62,7 @@ class World:
         self.next[partition] = first + len(values)
         records = tuple(Record("in", partition, first + n, value) for n, value in enumerate(values))
         ticket = self.tracker.open(partition, first, first + len(values) - 1)
-        chunk = Chunk("in", partition, records, ticket, self.tracker)
+        chunk = Chunk("in", partition, records, ticket, self.tracker, sum(sizes(records)))
         self.queue.put_nowait(chunk)
         return chunk
 
@@ -340,7 +340,7 @@ def test_a_dead_letter_without_key_and_value_can_be_sent() -> None:
 
 def test_chunks_are_bounded_by_records_and_by_bytes_and_keep_order() -> None:
     records = [Record("in", 0, n, b"x" * size) for n, size in enumerate((1, 1, 9, 20, 1, 1, 1))]
-    parts = [[record.offset for record in part] for part in split(records, 2, 10)]
+    parts = [[record.offset for record in part] for part, _ in split(records, 2, 10)]
     assert [[0, 1], [2], [3], [4, 5], [6]] == parts
 
 

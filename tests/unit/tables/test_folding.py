@@ -10,10 +10,11 @@ from app.agents.analytics import AnalyticsService, order_windows
 from app.codec import UndecodableError
 from app.events import CancellationRequested, Item, OrderCancelled, OrderConfirmed, OrderPlaced
 from app.tables import keys
+from app.tables.decoding import Kind, decode, decode_all
 from app.tables.folding import DELETES_MAX, Plan
 from app.tables.keys import By
 from app.tables.ledger import PAGE_RECORDS, Progress
-from app.tables.orders import NO_COUNTRY, Kind, decode, decode_all
+from app.tables.orders import NO_COUNTRY
 from app.tables.tally import Summary, Sums
 from app.topics import ORDER
 from tests.tables import MemoryTable, record
@@ -349,7 +350,8 @@ def test_values_that_are_json_only_together_are_undecodable(values: tuple[Any, .
 
 def test_other_events_of_the_topic_are_passed_over() -> None:
     asked = CancellationRequested(order_id=fields(1)["order_id"], reason="TIMEOUT")
-    assert (7, Kind.OTHER) == decode(record(asked, 7))[:2]
+    passed_over = record(asked, 7)
+    assert (passed_over, Kind.OTHER) == decode(passed_over)[:2]
 
 
 @pytest.mark.parametrize(
