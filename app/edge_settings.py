@@ -72,8 +72,8 @@ class EdgeSettings(BaseSettings):
     gateway_health_interval_seconds: float = Field(default=1.0, gt=0)
     gateway_pool_size: int = Field(default=200, ge=1)
     # Each worker: what it may be sent at once (docs/adr/0010-breakers-bulkheads-budgets.md).
-    # Ordinary requests twice the pool: as many again wait for a connection while a burst passes. Held ones
-    # (`Prefer: wait`, streams) have connections of their own.
+    # Ordinary requests twice the pool: as many again wait for a connection while a burst passes.
+    # Held ones (`Prefer: wait`, streams) have connections of their own.
     gateway_ordinary_max: int = Field(default=400, ge=1)
     gateway_held_max: int = Field(default=400, ge=1)
     gateway_balancing: Literal["least_outstanding", "p2c", "round_robin"] = "least_outstanding"
