@@ -153,6 +153,16 @@ def not_again(retry_after: int) -> ProblemError:
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
+def unsure(retry_after: str) -> ProblemError:
+    """503: it broke off, and its key keeps it from being done again for now."""
+    detail = (
+        "The worker's connection broke before it answered, and what was asked may have been done. "
+        "Send it again with the same Idempotency-Key."
+    )
+    headers = {"Retry-After": retry_after}
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
 def ran_out(*, close: bool = False) -> ProblemError:
     """504: its own time limit was over before it was sent."""
     detail = "The request's time was up before it was sent; nothing was done."

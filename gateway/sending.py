@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import ClientError, ClientResponse, ClientSession, hdrs
 from yarl import URL
@@ -109,7 +110,13 @@ class Sender:
             if attempt.owes:
                 await self._pay(attempt)
             try:
-                return attempt.done(await self._send(outgoing, attempt, deadline))
+                turn, answer = attempt.done(await self._send(outgoing, attempt, deadline))
+                if attempt.resends and _is_own_claim(outgoing, answer):
+                    turn.succeeded()
+                    turn.leave()
+                    answer.close()
+                    raise problem.unsure(answer.headers[hdrs.RETRY_AFTER])
+                return turn, answer
             except NeverSentError as error:
                 attempt.failed()
                 attempt.worker.mark_down(str(error))
@@ -161,6 +168,18 @@ class Sender:
         now = time.monotonic()
         soonest = min(worker.breaker.retry_at or now for worker in reachable)
         return problem.failing(max(RETRY_AFTER_SECONDS, math.ceil(soonest - now)))
+
+
+def _is_own_claim(outgoing: Outgoing, answer: ClientResponse) -> bool:
+    """Whether a worker waits for the post that broke off at another: it still has the key's claim.
+
+    The client sent one post, and is not to be told that it sent two.
+    """
+    return (
+        outgoing.method == hdrs.METH_POST
+        and answer.status == HTTPStatus.CONFLICT
+        and hdrs.RETRY_AFTER in answer.headers
+    )
 
 
 class _Attempt:

@@ -91,6 +91,23 @@ async def test_a_post_with_an_idempotency_key_whose_connection_broke_goes_to_ano
         assert ("k1", b"body") == (sound.seen[0].headers["Idempotency-Key"], sound.seen[0].body)
 
 
+async def test_a_post_whose_own_claim_is_in_its_way_is_a_503_and_no_conflict_of_the_clients() -> (
+    None
+):
+    async def under_way(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=409, headers={"Retry-After": "3"})
+
+    async with breaking_and_sound() as (breaking, sound), gateway(breaking, sound) as front:
+        sound.answer = under_way
+        async with front.client.post("/api/orders", data=b"body", headers=KEY) as answer:
+            assert (503, "3") == (answer.status, answer.headers["Retry-After"])
+            assert "same Idempotency-Key" in (await answer.json(content_type=None))["detail"]
+        # A post that did not break off is told what the worker says.
+        front.workers[0].mark_down("for the test")
+        async with front.client.post("/api/orders", data=b"body", headers=KEY) as answer:
+            assert 409 == answer.status
+
+
 @pytest.mark.parametrize(
     ("method", "headers"), [("POST", {}), ("PATCH", {}), ("PATCH", KEY)], ids=str
 )

@@ -25,6 +25,8 @@ OPEN = ["livez", "readyz", "metrics", "docs", "openapi.json", "asyncapi.json", "
 # Whoever waits for what is not to come would wait so long.
 PATIENT = {"Prefer": "wait=30"}
 SOON_SECONDS = 10.0
+# Tokens are made once, when the module is read: long before its tests where many are collected.
+SESSION_SECONDS = 3600
 # Faust adds these to every worker. They tell who owns which key, to anybody who asks.
 FAUSTS_OWN = re.compile(r"/|/(router|table)/.*")
 
@@ -34,7 +36,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def as_(user: str, role: str = "customer") -> dict[str, str]:
-    return bearer(signed(sub=user, role=role))
+    return bearer(signed(sub=user, role=role, exp=time.time() + SESSION_SECONDS))
 
 
 ALICE, BOB = as_("alice"), as_("bob")
