@@ -5,11 +5,11 @@ read its answers is let go.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
@@ -21,9 +21,19 @@ LINE_MAX_BYTES = 8190
 # All headers together: nginx's 32 KiB, and what nginx and the gateway add. Each is bounded as well,
 # but a hundred of them are 800 kB, which take a second of the event loop to make sense of.
 HEAD_MAX_BYTES = 36_864
+# Bodies of all requests under way: a thousand large orders. A body is held in memory until its
+# request is answered, and 20,000 connections may be open.
+BODIES_MAX_BYTES = 256 * 1_048_576
+# Smaller ones are not counted: an order has 200 bytes, and what a connection has read is in memory
+# either way.
+BODY_SMALL_BYTES = 65_536
+# By then requests of the usual kind have ended.
+RETRY_AFTER_SECONDS = 1
 # A client that takes nothing of what it asked for is let go: nginx's `send_timeout`.
 SEND_SECONDS = 30.0
 VERSIONS = (HttpVersion10, HttpVersion11)
+# aiohttp's own says which versions of it and of Python run here.
+SERVER = "orderflow"
 
 
 class Refusal(NamedTuple):
@@ -31,6 +41,7 @@ class Refusal(NamedTuple):
 
     status: HTTPStatus
     detail: str
+    headers: Mapping[str, str] = {}
 
 
 UNREADABLE = Refusal(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP.")
@@ -45,6 +56,40 @@ HEAD_TOO_LARGE = Refusal(
 UNKNOWN_VERSION = Refusal(
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.0 and HTTP/1.1 are spoken here."
 )
+NO_ROOM = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Too many large bodies are being worked on; the request was not looked at. Try again.",
+    {hdrs.RETRY_AFTER: str(RETRY_AFTER_SECONDS)},
+)
+
+
+class Bodies:
+    """Room for the bodies of a process's requests.
+
+    Args:
+        most: bytes of all that are not small.
+    """
+
+    def __init__(self, most: int = BODIES_MAX_BYTES) -> None:
+        self._left = most
+
+    def take(self, request: web.BaseRequest) -> int | None:
+        """Bytes that the request's body takes, to be given back; None where there is no room."""
+        if not request.body_exists:
+            return 0
+        length = request.content_length
+        most = request.client_max_size
+        size = most if length is None else min(length, most)
+        if size <= BODY_SMALL_BYTES:
+            return 0
+        if size > self._left:
+            return None
+        self._left -= size
+        return size
+
+    def give_back(self, size: int) -> None:
+        """The request has ended."""
+        self._left += size
 
 
 def refusal_of(version: HttpVersion, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.typedefs import Handler
 
+from app.connection import SERVER
 from app.identity.configured import issuer_of
 from app.logs import Allowance
 from app.reference import EVENTS, GATEWAY, Shipped
@@ -166,6 +168,8 @@ async def _stopping(app: web.Application) -> None:
 async def _say_who(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[TRACE_ID] = trace_of(request).id
     response.headers[INSTANCE_ID] = request.app[NAME]
+    if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
+        response.headers[hdrs.SERVER] = SERVER
     if request.app[STOPPING].is_set():
         # The connection ends with this answer, and a client that knows sends nothing more on it.
         response.force_close()

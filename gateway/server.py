@@ -8,11 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from app.connection import (
     KEEPALIVE_SECONDS,
     LINE_MAX_BYTES,
+    NO_ROOM,
+    SERVER,
+    Bodies,
     ClientConnection,
     Refusal,
     refusal_of,
@@ -66,17 +69,22 @@ class Answers:
         self._metrics = metrics
         self._name = name
         self._trace_lines = trace_lines
+        self._bodies = Bodies()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to the request, whatever goes wrong."""
         began = time.perf_counter()
         status = CLIENT_GONE
         error: Exception | None = None
+        taken: int | None = 0
         try:
             try:
                 refusal = refusal_of(request.version, request.raw_headers)
                 if refusal is not None:
                     raise _refused(refusal)
+                taken = self._bodies.take(request)
+                if taken is None:
+                    raise _refused(NO_ROOM)
                 response = await self._handler(request)
             except (ProblemError, web.HTTPException, web.RequestPayloadError) as caught:
                 error = caught
@@ -90,6 +98,7 @@ class Answers:
             status = response.status
             return response
         finally:
+            self._bodies.give_back(taken or 0)
             seconds = time.perf_counter() - began
             self._metrics.observe(request, status, seconds)
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -110,11 +119,12 @@ class Answers:
         response = explained.response(request)
         response.headers[TRACE_ID] = trace_of(request).id
         response.headers[INSTANCE_ID] = self._name
+        response.headers[hdrs.SERVER] = SERVER
         return response
 
 
 def _refused(refusal: Refusal) -> ProblemError:
-    return ProblemError(refusal.status, refusal.detail, close=True)
+    return ProblemError(refusal.status, refusal.detail, headers=refusal.headers, close=True)
 
 
 def _problem(error: Exception) -> ProblemError:

@@ -71,11 +71,11 @@ class Verifier:
         claims = await self._verified(token)
         try:
             principal = _principal(claims)
-        except ValueError as error:
+            end = float(claims["exp"]) + self.leeway_seconds
+        except (ValueError, OverflowError) as error:
             raise TokenError(NOT_VALID) from error
         while len(self._remembered) >= REMEMBERED_MOST:
             del self._remembered[next(iter(self._remembered))]
-        end = float(claims["exp"]) + self.leeway_seconds
         self._remembered[token] = principal, min(end, self.clock() + REMEMBERED_SECONDS)
         return principal
 

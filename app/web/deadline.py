@@ -29,8 +29,12 @@ async def in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
     """An answer begins in time, or it is 504; a stream that has begun may go on."""
     if HEADER not in request.headers:
         return await handler(request)
+    seconds = _seconds_of(request)
+    if not seconds:
+        # Else what is shielded would be begun.
+        raise ProblemError(HTTPStatus.GATEWAY_TIMEOUT, "There is no time; nothing was done.")
     try:
-        async with asyncio.timeout(_seconds_of(request)) as limit:
+        async with asyncio.timeout(seconds) as limit:
             request[LIMIT] = limit
             try:
                 return await handler(request)

@@ -39,5 +39,5 @@ def route_template(request: web.Request) -> str:
 
 
 def count_unreadable(status: int) -> None:
-    """Count what was answered although it was not HTTP."""
-    REQUESTS.labels(SERVICE, OTHER_METHOD, UNMATCHED, str(status)).inc()
+    """Count what was refused before it was looked at, mostly because it was not HTTP."""
+    REQUESTS.labels(SERVICE, OTHER_METHOD, UNMATCHED, str(int(status))).inc()

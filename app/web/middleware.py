@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
+from app.connection import SERVER
 from app.stores.errors import TransientStoreError
 from app.web import metrics, problems
 from app.web.problems import ProblemError
@@ -70,6 +71,7 @@ def instance_headers(
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[TRACE_ID_HEADER] = trace_of(request).id
         response.headers[INSTANCE_HEADER] = name
+        response.headers[hdrs.SERVER] = SERVER
         if stopping():
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"

@@ -9,9 +9,17 @@ from http import HTTPStatus
 from typing import Any
 
 import faust
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from app.connection import ClientConnection, Refusal, refusal_of, unreadable
+from app.connection import (
+    NO_ROOM,
+    SERVER,
+    Bodies,
+    ClientConnection,
+    Refusal,
+    refusal_of,
+    unreadable,
+)
 from app.web import metrics, problems
 from app.web.middleware import INSTANCE_HEADER
 from app.web.problems import ProblemError
@@ -48,7 +56,7 @@ class WorkerServer(web.Server):
     def __init__(self, server: web.Server, name: str) -> None:
         self._options = server._kwargs  # noqa: SLF001 (what the application was made with)
         super().__init__(
-            _explained(server.request_handler),
+            _explained(server.request_handler, name),
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
         )
@@ -80,31 +88,41 @@ class WorkerConnection(ClientConnection):
             raise ConnectionResetError from exc
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
-        response = _response(unreadable(exc), request)
-        metrics.count_unreadable(response.status)
-        response.headers[TRACE_ID_HEADER] = trace_of(request).id
-        response.headers[INSTANCE_HEADER] = self._name
-        return response
+        return _refused(unreadable(exc), request, self._name)
 
 
-def _explained(handler: Handler) -> Handler:
+def _explained(handler: Handler, name: str) -> Handler:
     """Around the application: refuses heads, and explains what aiohttp refuses by itself."""
+
+    bodies = Bodies()
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         refusal = refusal_of(request.version, request.raw_headers)
         if refusal is not None:
-            return _response(refusal, request)
+            return _refused(refusal, request, name)
+        taken = bodies.take(request)
+        if taken is None:
+            return _refused(NO_ROOM, request, name)
         try:
             return await handler(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             return problems.of_status(error.status, error.headers).response(request)
+        finally:
+            bodies.give_back(taken)
 
     return handle
 
 
-def _response(refusal: Refusal, request: web.BaseRequest) -> web.Response:
-    response = ProblemError(refusal.status, refusal.detail).response(request)
+def _refused(refusal: Refusal, request: web.BaseRequest, name: str) -> web.Response:
+    """The answer to what the application never sees, and whose hooks don't either."""
+    metrics.count_unreadable(refusal.status)
+    response = ProblemError(refusal.status, refusal.detail, headers=refusal.headers).response(
+        request
+    )
+    response.headers[TRACE_ID_HEADER] = trace_of(request).id
+    response.headers[INSTANCE_HEADER] = name
+    response.headers[hdrs.SERVER] = SERVER
     response.force_close()
     return response

@@ -95,6 +95,7 @@ async def test_while_a_secret_is_replaced_both_verify() -> None:
         (lambda: signed(iss="somebody"), NOT_VALID),
         (lambda: signed(aud="another service"), NOT_VALID),
         (lambda: signed(exp=None), NOT_VALID),
+        (lambda: signed(exp=10**400), NOT_VALID),
         (lambda: signed(sub=None), NOT_VALID),
         (lambda: signed(iss=None), NOT_VALID),
         (lambda: signed(aud=None), NOT_VALID),
