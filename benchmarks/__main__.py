@@ -9,8 +9,13 @@ import asyncio
 import os
 import sys
 
-from benchmarks import results, saga
+from benchmarks import lessons, results, saga
+from benchmarks.edge import job as edge
 from benchmarks.windows import growth, job
+
+Measured = tuple[list[results.Result], str]
+# Of `QUICK=1`: a rate that any machine with two cores holds.
+QUICK_RATE, QUICK_SECONDS = 100, 15
 
 
 async def main() -> int:
@@ -21,16 +26,10 @@ async def main() -> int:
     asked = arguments()
     found: list[results.Result] = []
     sections: list[str] = []
-    if asked.job in ("all", "windows"):
-        print("windows: 1-hour revenue by country ...", flush=True)
-        only = [name for name in asked.only.split(",") if name]
-        ran, section = await job.run_all(quick=quick, only=only, events=asked.events)
-        found += ran
-        sections.append(section)
-    if asked.job in ("all", "saga"):
-        for name, sales in saga.jobs(quick=quick).items():
-            print(f"{name}: {len(sales):,} orders ...", flush=True)
-            ran, section = await saga.run(name, sales)
+    for name, measure in JOBS.items():
+        if asked.job in ("all", name):
+            print(f"{name} ...", flush=True)
+            ran, section = await measure(asked, quick=quick)
             found += ran
             sections.append(section)
     print(results.table(found))
@@ -40,10 +39,43 @@ async def main() -> int:
     return 0 if results.acceptable(found) else 1
 
 
+async def windows(asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """One-hour windows, by every system."""
+    only = [name for name in asked.only.split(",") if name]
+    return await job.run_all(quick=quick, only=only, events=asked.events)
+
+
+async def sagas(_asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """Orders through the whole system."""
+    found: list[results.Result] = []
+    sections: list[str] = []
+    for name, sales in saga.jobs(quick=quick).items():
+        print(f"{name}: {len(sales):,} orders ...", flush=True)
+        ran, section = await saga.run(name, sales)
+        found += ran
+        sections.append(section)
+    return found, "\n\n".join(sections)
+
+
+async def the_edge(_asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """Requests through nginx and gateways; a look is one rate, and nothing is killed."""
+    if quick:
+        return await edge.measure(edge.Asked(("rate",), QUICK_SECONDS, QUICK_RATE))
+    return await edge.run(quick=False)
+
+
+async def the_lessons(_asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """What the handbook teaches, in figures; not for a look, they take some minutes."""
+    return ([], "") if quick else await lessons.run(quick=False)
+
+
+JOBS = {"windows": windows, "saga": sagas, "edge": the_edge, "lessons": the_lessons}
+
+
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("job", nargs="?", choices=["all", "windows", "saga"], default="all")
+    parser.add_argument("job", nargs="?", choices=["all", *JOBS], default="all")
     parser.add_argument("--only", default="", help="systems of the windows job, by their names")
     parser.add_argument("--events", type=int, help="how many events in the windows job")
     return parser.parse_args()

@@ -1,0 +1,95 @@
+"""The edge under load: 70 % reads and 30 % orders through nginx, three gateways and two workers."""
+
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.edge import faults, running
+from benchmarks.edge.report import explain
+from benchmarks.edge.system import System, system
+from benchmarks.results import Result
+
+PARTS = ("rate", "profile", *faults.FAULTS)
+JOB = "edge"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to measure.
+
+    Attributes:
+        seconds: for how long a rate must be held.
+        rate: that to try alone; else `rates`, from the highest on.
+    """
+
+    parts: Collection[str] = PARTS
+    seconds: float = running.HOLD_SECONDS
+    rate: float | None = None
+    rates: Sequence[float] = running.RATES
+
+
+QUICK = Asked(seconds=running.QUICK_HOLD_SECONDS, rates=running.QUICK_RATES)
+
+
+async def run(*, quick: bool) -> tuple[list[Result], str]:
+    """Everything, as the other jobs of `make bench` have it."""
+    return await measure(QUICK if quick else Asked())
+
+
+async def measure(asked: Asked) -> tuple[list[Result], str]:
+    """What is asked for, on one system."""
+    with tempfile.TemporaryDirectory(prefix="orderflow-edge-") as folder:
+        async with system(Path(folder)) as made:
+            return await _measure(made, asked)
+
+
+async def _measure(made: System, asked: Asked) -> tuple[list[Result], str]:
+    await running.warm_up(made)
+    rates = asked.rates if asked.rate is None else (asked.rate,)
+    tried = []
+    if "rate" in asked.parts:
+        tried = await running.held(made, asked.seconds, rates)
+    # Latency is one thing; what follows is of interest where there is something to do.
+    borne = [one.figures.rate for one in tried if one.borne]
+    rate = max(borne, default=rates[-1])
+    profiled = await running.profiles(made, rate) if "profile" in asked.parts else []
+    killed = []
+    for name in faults.FAULTS:
+        if name in asked.parts:
+            print(f"  {name} is killed at {rate:,.0f}/s ...", flush=True)
+            killed.append(await faults.fault(made, name, rate))
+    balanced = await made.balances()
+    found = [_result(one, balanced=balanced) for one in tried]
+    found += [_killed(one, balanced=balanced) for one in killed]
+    return found, explain(tried, profiled, killed, balanced=balanced)
+
+
+def _result(done: running.Run, *, balanced: bool) -> Result:
+    """Its errors are figures, whatever the rate; an order that is lost is none."""
+    figures = done.figures
+    errors = figures.errors.total()
+    return Result(
+        f"{JOB}: mixed requests",
+        f"{figures.rate:,.0f} a second",
+        figures.count - errors,
+        figures.seconds,
+        sum(done.cpu_seconds.values()),
+        done.peak_memory_mb,
+        balanced and not done.lost,
+        note="" if balanced and not done.lost else f"{done.lost} orders have no end",
+    )
+
+
+def _killed(one: faults.Fault, *, balanced: bool) -> Result:
+    figures = one.figures
+    return Result(
+        f"{JOB}: {one.name} killed",
+        f"{figures.rate:,.0f} a second",
+        figures.count - figures.errors.total(),
+        figures.seconds,
+        one.cpu_seconds,
+        one.peak_memory_mb,
+        balanced and one.harmless,
+        note="" if one.harmless else f"{one.lost} orders have no end; {one.forbidden}",
+    )
