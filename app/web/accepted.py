@@ -41,6 +41,7 @@ class AcceptedOrders:
         self._redis = redis
         self._keys = keys
         self._local: OrderedDict[str, bytes] = OrderedDict()
+        self._noting: set[asyncio.Future[None]] = set()
 
     async def remember(self, event: Event, *, claim: Fresh | None, answer: bytes) -> None:
         """Note that the order was accepted and, under a claim, what was answered.
@@ -51,15 +52,21 @@ class AcceptedOrders:
         self._local[event.order_id] = value
         if len(self._local) > LOCAL_ORDERS:
             self._local.popitem(last=False)
-        note = Note(KEY_PREFIX + event.order_id, value, TTL_SECONDS)
+        noting = asyncio.ensure_future(self._note(event.order_id, value, claim, answer))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
+        # Beyond that it goes on by itself, within the client's own time limit.
+        await asyncio.wait((noting,), timeout=REMEMBER_TIMEOUT_SECONDS)
+
+    async def _note(self, order_id: str, value: bytes, claim: Fresh | None, answer: bytes) -> None:
+        note = Note(KEY_PREFIX + order_id, value, TTL_SECONDS)
         try:
-            async with asyncio.timeout(REMEMBER_TIMEOUT_SECONDS):
-                if claim is not None:
-                    await self._keys.complete(claim, answer, note=note)
-                else:
-                    await self._redis.set(note.key, note.value, px=int(note.ttl_seconds * 1000))
+            if claim is not None:
+                await self._keys.complete(claim, answer, note=note)
+            else:
+                await self._redis.set(note.key, note.value, px=int(note.ttl_seconds * 1000))
         except (TransientStoreError, RedisError, OSError, TimeoutError) as error:
-            logger.warning("order %s is remembered by this worker only: %r", event.order_id, error)
+            logger.warning("order %s is remembered by this worker only: %r", order_id, error)
 
     async def known(self, order_id: str) -> Known | None:
         """The accepted order, None where no such was accepted of late.

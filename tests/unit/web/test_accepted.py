@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -77,3 +78,29 @@ async def test_a_workers_own_memory_is_bounded(redis: FakeRedis) -> None:
         await accepted.remember(placed(), claim=None, answer=b"")
 
     assert LOCAL_ORDERS == len(accepted._local)
+
+
+class SlowRedis(FakeRedis):
+    """One that takes a write only once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = asyncio.Event()
+        self.written = asyncio.Event()
+
+    async def set(self, key: str, value: bytes, *, px: int) -> None:
+        await self.may_write.wait()
+        await super().set(key, value, px=px)
+        self.written.set()
+
+
+async def test_a_slow_redis_holds_no_answer_back_and_is_told_all_the_same() -> None:
+    redis, event = SlowRedis(), placed()
+    await worker(redis).remember(event, claim=None, answer=b"")
+    assert not redis.written.is_set()
+
+    redis.may_write.set()
+    async with asyncio.timeout(10):
+        await redis.written.wait()
+
+    assert await worker(redis).known(event.order_id) is not None
