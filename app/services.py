@@ -24,7 +24,7 @@ from app.events import Event
 from app.identity.configured import openness
 from app.logs import Allowance
 from app.resources import Resources
-from app.settings import Settings, settings
+from app.settings import WEB_ALONE, Settings, settings
 from app.stores.errors import TransientStoreError
 from app.streaming import (
     Chunk,
@@ -176,6 +176,8 @@ class ServiceApp(faust.App):
     @property
     def ready(self) -> bool:
         """Whether it takes part in its consumer group, is not being moved, and has its tables."""
+        if self.producer_only:
+            return not self.should_stop
         return (
             self.joined
             and not self.rebalancing
@@ -187,6 +189,14 @@ class ServiceApp(faust.App):
 def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
     """The Faust app of a service, with its agent."""
     conf = resources.settings
+    app = make_app(name, conf, main=main)
+    add_agent(app, name, build_service(name, resources), conf)
+    add_sweep(app, name, resources, Publisher(app, timeout=conf.produce_timeout_seconds))
+    return app
+
+
+def make_app(name: str, conf: Settings, *, main: bool) -> ServiceApp:
+    """A Faust app with our transport, and nothing to do yet."""
     group = GROUP_PREFIX + name
     datadir = conf.data_dir / name
     datadir.mkdir(parents=True, exist_ok=True)
@@ -229,8 +239,6 @@ def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
         chunk_max_bytes=FOLDED_BYTES if name == "analytics" else CHUNK_MAX_BYTES,
         drain_timeout=conf.drain_timeout_seconds,
     )
-    add_agent(app, name, build_service(name, resources), conf)
-    add_sweep(app, name, resources, Publisher(app, timeout=conf.produce_timeout_seconds))
     return app
 
 
@@ -274,11 +282,18 @@ async def publish(publisher: Publisher, event: Event) -> None:
     await publisher(outgoing((event,)))
 
 
+def web_alone(name: str, resources: Resources, *, main: bool) -> ServiceApp:
+    """An app that only serves and publishes: no consumer, so it belongs to no group."""
+    app = make_app(name, resources.settings, main=main)
+    app.producer_only = app.joined = True
+    return app
+
+
 def build(conf: Settings) -> ServiceApp:
     """The main app of a process with these settings; it starts the others with itself."""
     resources = Resources.connect(conf)
-    first, *others = conf.service_names()
-    main = build_app(first, resources, main=True)
+    first, *others = conf.service_names() or (WEB_ALONE,)
+    main = (web_alone if first == WEB_ALONE else build_app)(first, resources, main=True)
     beside = [build_app(name, resources, main=False) for name in others]
     resources.publish = partial(publish, Publisher(main, timeout=conf.produce_timeout_seconds))
     apps = dict(zip((first, *others), (main, *beside), strict=True))

@@ -27,6 +27,8 @@ MISCONFIGURED = 2
 SECRETIVE = re.compile(r"url|secret|password|token|key|credential", re.IGNORECASE)
 GIVEN_CHARACTERS = 60
 SERVICE_NAMES = ("order", "inventory", "payment", "notification", "audit", "analytics", "movies")
+# A process that is no member of any consumer group: it takes orders while the others work.
+WEB_ALONE = "web"
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
@@ -41,7 +43,10 @@ class Settings(EdgeSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     # Which part of the system this process runs
-    services: str = Field(default="all", description="`all`, or a comma-separated list of services")
+    services: str = Field(
+        default="all",
+        description="`all`, a comma-separated list of services, or `web` for web views alone",
+    )
     worker_name: str = Field(default_factory=default_name, pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     worker_port: int = Field(default=6066, ge=1, le=65535)
     worker_bind: str = "127.0.0.1"
@@ -202,13 +207,15 @@ class Settings(EdgeSettings):
         return f"{self.worker_name}-{self.worker_port}-{service}"
 
     def service_names(self) -> tuple[str, ...]:
-        """The services this process runs, in the order of `SERVICE_NAMES`.
+        """The services this process runs, in the order of `SERVICE_NAMES`; none of `web`.
 
         Raises:
             ValueError: `SERVICES` names one that does not exist, or none.
         """
         if self.services == "all":
             return SERVICE_NAMES
+        if self.services == WEB_ALONE:
+            return ()
         asked = {name.strip() for name in self.services.split(",") if name.strip()}
         unknown = sorted(asked - set(SERVICE_NAMES))
         if unknown or not asked:

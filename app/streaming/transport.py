@@ -6,7 +6,7 @@ chunk, so Faust's cost per message is paid once a chunk. Topics not consumed thr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -33,6 +33,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tracker: CommitTracker[Any] = CommitTracker()
+        self._resuming: set[Any] = set()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -58,6 +59,37 @@ class Consumer(driver.Consumer):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
                 yield tp, self._message(tp, part, size)
+
+    def resume_partitions(self, tps: Iterable[Any]) -> None:
+        """Fetch from the partitions again; from those of chunks when the flow is resumed.
+
+        After a recovery Faust resumes the streams' partitions, goes back to what is committed, then
+        empties the agents' buffers, and then resumes the flow, which is on meanwhile. A chunk that
+        was fetched in between would be in a buffer, and never be processed.
+        """
+        asked = set(tps)
+        later = {tp for tp in asked if self._chunked(tp.topic)}
+        self._resuming |= later
+        super().resume_partitions(asked - later)
+
+    def resume_flow(self) -> None:
+        """Let agents have what is fetched."""
+        resuming, self._resuming = self._resuming, set()
+        super().resume_partitions(resuming)
+        super().resume_flow()
+
+    def stop_flow(self) -> None:
+        """Let agents have nothing: partitions are being taken away."""
+        self._resuming = set()
+        super().stop_flow()
+
+    def on_buffer_drop(self, tp: Any) -> None:
+        """An agent's buffer has room: fetch from the partition again, unless it is paused, as all
+        are while tables are recovered (Faust would do so even then)."""
+        if tp in self._paused_partitions:
+            self._buffered_partitions.discard(tp)
+        else:
+            super().on_buffer_drop(tp)
 
     async def _go_back(self) -> None:
         """What was fetched while the flow was stopped is fetched again."""

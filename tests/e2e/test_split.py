@@ -20,7 +20,7 @@ from tests.shop import GROUPS, Shop, order, post_all
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(420)]
 
-PROCESSES = {f"{name}-1": name for name in SERVICE_NAMES} | {"payment-2": "payment"}
+PROCESSES = {f"{name}-1": name for name in SERVICE_NAMES} | {"payment-2": "payment", "web-1": "web"}
 ROUNDS = 2
 ORDERS_A_KILL = 60
 ORDERS = ROUNDS * len(SERVICE_NAMES) * ORDERS_A_KILL
@@ -116,7 +116,9 @@ async def test_two_processes_of_a_service_share_its_partitions_and_every_group_h
     shop: Shop, mail: MailServer
 ) -> None:
     await shop.stock({"book": 1000})
-    ids = await post_all(shop.url, [order(("book", 1))] * 60)
+    # A process that has web views alone, and is in no group, takes orders like any other.
+    doors = (shop.url, shop.workers["web-1"].url)
+    ids = [one for door in doors for one in await post_all(door, [order(("book", 1))] * 30)]
     ends = await shop.all_end(ids, END_SECONDS)
     await shop.at_rest()
 

@@ -31,6 +31,10 @@ def test_services_are_run_in_one_order_however_they_are_named() -> None:
     assert ("order", "payment") == Settings(services=" payment,order, payment").service_names()
 
 
+def test_a_process_may_have_web_views_alone() -> None:
+    assert () == Settings(services="web").service_names()
+
+
 @pytest.mark.parametrize(
     ("services", "complaint"),
     [

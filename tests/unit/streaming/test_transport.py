@@ -1,5 +1,6 @@
 """The transport where a broker is not needed to show it."""
 
+import asyncio
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,54 @@ async def test_a_consumer_that_stops_does_not_ask_again() -> None:
     thread = Thread(changes=10**6)
     assert {} == await StoppingConsumer(thread, stopping=True).seek_to_committed()
     assert 1 == thread.asked
+
+
+CHANGELOG = TP("changelog", 0)
+
+
+class FlowingConsumer(StoppingConsumer):
+    """With what Faust's consumer knows of partitions."""
+
+    def __init__(self) -> None:
+        super().__init__(Thread())
+        self._active_partitions, self._buffered_partitions = set(), set()
+        self._paused_partitions = {ORDERS, CHANGELOG}
+        self._resuming = set()
+        self.flow_active = False
+        self.can_resume_flow, self.suspend_flow = asyncio.Event(), asyncio.Event()
+
+    def _get_active_partitions(self) -> set[Any]:
+        return self._active_partitions
+
+
+def test_chunks_are_fetched_again_only_with_the_flow_and_changelogs_at_once() -> None:
+    # Between the two Faust goes back, and empties the agents' buffers.
+    consumer = FlowingConsumer()
+    consumer.resume_partitions({ORDERS, CHANGELOG})
+    assert {CHANGELOG} == consumer._active_partitions
+
+    consumer.resume_flow()
+    assert {ORDERS, CHANGELOG} == consumer._active_partitions
+    assert set() == consumer._paused_partitions
+
+
+def test_partitions_that_are_taken_away_before_the_flow_are_not_fetched_from() -> None:
+    consumer = FlowingConsumer()
+    consumer.resume_partitions({ORDERS})
+    consumer.stop_flow()
+    consumer.resume_flow()
+    assert set() == consumer._active_partitions
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_room_in_a_buffer_does_not_resume_what_is_paused(paused: bool) -> None:
+    consumer = FlowingConsumer()
+    if not paused:
+        consumer._paused_partitions.clear()
+    consumer._buffered_partitions.add(ORDERS)
+    consumer.on_buffer_drop(ORDERS)
+    assert (set() if paused else {ORDERS}) == consumer._active_partitions
+    assert set() == consumer._buffered_partitions
 
 
 @pytest.mark.parametrize("nothing", [None, 0])
