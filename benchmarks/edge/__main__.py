@@ -25,6 +25,9 @@ async def main() -> int:
     parser.add_argument("--only", default=",".join(job.PARTS), help="parts, with commas")
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="to hold a rate for")
     parser.add_argument("--rate", type=float, help="requests a second, instead of a search")
+    parser.add_argument(
+        "--apart", action="store_true", help="send requests to processes with web views alone"
+    )
     parser.add_argument("--json", type=Path, help="where to write the records")
     given = parser.parse_args()
     parts = [part for part in given.only.split(",") if part]

@@ -57,8 +57,6 @@ def _rates(tried: Sequence[Run]) -> str:
     borne = cores * first.figures.count / first.whole_cpu_seconds
     return "\n".join(
         [
-            "### The edge under load",
-            "",
             f"{verdict} {WANTED_RATE:,} were wanted.",
             "",
             (

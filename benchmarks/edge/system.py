@@ -28,6 +28,8 @@ from infra.local.ports import LOOPBACK
 from infra.local.testing import LocalServers, start_gateway, start_worker
 
 WORKERS, GATEWAYS = 2, 3
+# Where web views are in processes of their own: as many again.
+WEB_ALONE = 2
 PLENTY = 100_000_000
 # Every request says so (`X-Request-Timeout`): the gateway answers 504 then. Above what a saga's
 # backlog makes a read of a fresh order wait (`READ_YOUR_WRITES_SECONDS`).
@@ -155,11 +157,14 @@ def _taken(file: Path) -> Record:
 
 
 @asynccontextmanager
-async def system(folder: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[System]:
+async def system(
+    folder: Path, env: Mapping[str, str] | None = None, *, apart: bool = False
+) -> AsyncIterator[System]:
     """The whole system on free ports, stocked; gone at the end.
 
     Settings are as they come, but for tokens: each worker has all services, and the limit of rate
-    is twice 1,000 requests a second for a client.
+    is twice 1,000 requests a second for a client. With `apart` the gateways send all requests to
+    processes that have web views alone.
     """
     with ExitStack() as stack:
         servers = stack.enter_context(LocalServers(folder))
@@ -169,10 +174,16 @@ async def system(folder: Path, env: Mapping[str, str] | None = None) -> AsyncIte
             worker = start_worker(servers, f"worker-{number}", env=env, wait=False)
             stack.callback(worker.kill9)
             made.workers.append(worker)
+        for number in range(1, WEB_ALONE + 1) if apart else ():
+            own = {**(env or {}), "SERVICES": "web"}
+            worker = start_worker(servers, f"web-{number}", env=own, wait=False)
+            stack.callback(worker.kill9)
+            made.workers.append(worker)
         for worker in made.workers:
             worker.wait_ready()
+        asked = made.workers[WORKERS:] or made.workers
         for number in range(1, GATEWAYS + 1):
-            gateway = start_gateway(servers, made.workers, f"gateway-{number}", env=env, wait=False)
+            gateway = start_gateway(servers, asked, f"gateway-{number}", env=env, wait=False)
             stack.callback(gateway.kill9)
             made.gateways.append(gateway)
         for gateway in made.gateways:
