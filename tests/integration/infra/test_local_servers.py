@@ -221,12 +221,13 @@ def test_down_clears_what_a_killed_launcher_left_and_up_works_after_it(tmp_path:
 
 
 def test_a_taken_port_stops_up_before_the_program_starts(world: World) -> None:
-    with socket.socket() as other:
-        other.bind((LOOPBACK, world.ports.mongodb.number))
-        other.listen()
-
-        with pytest.raises(LocalError, match=f"port {world.ports.mongodb.number} is taken by pid"):
-            up(world)
+    number = world.ports.mongodb.number
+    with (
+        # It takes the port also where connections of a server before have not quite ended yet.
+        socket.create_server((LOOPBACK, number)),
+        pytest.raises(LocalError, match=f"port {number} is taken by pid"),
+    ):
+        up(world)
 
     assert "mongo" not in world.state.load().running()
 
