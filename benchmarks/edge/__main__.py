@@ -34,7 +34,9 @@ async def main() -> int:
     unknown = sorted(set(parts) - set(job.PARTS))
     if unknown:
         parser.error(f"--only {','.join(unknown)}: give some of {','.join(job.PARTS)}")
-    found, section = await job.measure(job.Asked(parts, given.seconds, given.rate, usual.rates))
+    found, section = await job.measure(
+        job.Asked(parts, given.seconds, given.rate, usual.rates, given.apart)
+    )
     print("\n\n".join([f"Machine: {results.machine()}.", results.table(found), section]))
     if given.json is not None:
         records = [result.record() for result in found]

@@ -21,12 +21,14 @@ class Asked:
     Attributes:
         seconds: for how long a rate must be held.
         rate: that to try alone; else `rates`, from the highest on.
+        apart: requests go to processes that have web views alone.
     """
 
     parts: Collection[str] = PARTS
     seconds: float = running.HOLD_SECONDS
     rate: float | None = None
     rates: Sequence[float] = running.RATES
+    apart: bool = False
 
 
 QUICK = Asked(seconds=running.QUICK_HOLD_SECONDS, rates=running.QUICK_RATES)
@@ -35,9 +37,9 @@ QUICK = Asked(seconds=running.QUICK_HOLD_SECONDS, rates=running.QUICK_RATES)
 async def run(*, quick: bool) -> tuple[list[Result], str]:
     """Everything, as the other jobs of `make bench` have it; and the rate that is found once more
     with web views in processes of their own."""
-    seconds = running.QUICK_HOLD_SECONDS if quick else running.HOLD_SECONDS
-    found, section, rate = await _measured(Asked(seconds=seconds))
-    more, apart, _ = await _measured(Asked(("rate",), seconds, rate, apart=True))
+    asked = QUICK if quick else Asked()
+    found, section, rate = await _measured(asked)
+    more, apart, _ = await _measured(Asked(("rate",), asked.seconds, rate, apart=True))
     return found + more, f"{section}\n\n{apart}"
 
 
@@ -55,7 +57,7 @@ async def _measured(asked: Asked) -> tuple[list[Result], str, float]:
 
 async def _measure(made: System, asked: Asked) -> tuple[list[Result], str, float]:
     await running.warm_up(made)
-    rates = running.RATES if asked.rate is None else (asked.rate,)
+    rates = asked.rates if asked.rate is None else (asked.rate,)
     tried = await running.held(made, asked.seconds, rates) if "rate" in asked.parts else []
     rate = tried[-1].figures.rate if tried else rates[-1]
     profiled = await running.profiles(made, rate) if "profile" in asked.parts else []
