@@ -19,7 +19,7 @@ from app.identity.bearer import (
     TokenError,
     bearer_of,
     challenge,
-    scope_challenge,
+    insufficient,
 )
 from app.identity.configured import verifier_of
 from app.identity.passing import passed_on
@@ -102,11 +102,8 @@ def _admit(request: web.Request, principal: Principal | None, who: Who) -> None:
     if not who.admits(principal):
         role = who.role
         assert role is not None
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN,
-            f"This needs the role {role.label}; the token's is {principal.role.label}.",
-            headers={hdrs.WWW_AUTHENTICATE: scope_challenge(role.label)},
-        )
+        detail, asked = insufficient(role, principal.role)
+        raise ProblemError(HTTPStatus.FORBIDDEN, detail, headers={hdrs.WWW_AUTHENTICATE: asked})
 
 
 def refused(error: Exception | None) -> ProblemError:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from app.identity.principal import Role
+
 SCHEME = "bearer"
 CHALLENGE = 'Bearer realm="orderflow"'
 NO_TOKEN = "This needs the header `Authorization: Bearer <token>`."  # noqa: S105 (a sentence)
@@ -39,6 +41,9 @@ def challenge(error: TokenError | None = None) -> str:
     return f'{CHALLENGE}, error="invalid_token", error_description="{error}"'
 
 
-def scope_challenge(role: str) -> str:
-    """`WWW-Authenticate` of a 403: the token is good, and its role is not enough."""
-    return f'{CHALLENGE}, error="insufficient_scope", scope="{role}"'
+def insufficient(needed: Role, given: Role) -> tuple[str, str]:
+    """Words and `WWW-Authenticate` of a 403: the token is good, and its role is not enough."""
+    return (
+        f"This needs the role {needed.label}; the token's is {given.label}.",
+        f'{CHALLENGE}, error="insufficient_scope", scope="{needed.label}"',
+    )

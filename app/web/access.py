@@ -17,7 +17,7 @@ from app.identity.bearer import (
     TokenError,
     bearer_of,
     challenge,
-    scope_challenge,
+    insufficient,
 )
 from app.identity.configured import verifier_of
 from app.identity.passing import is_ours, principal_of
@@ -114,8 +114,5 @@ def _admit(caller: Principal, who: Who | None) -> None:
     if not who.admits(caller):
         role = who.role
         assert role is not None
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN,
-            f"This needs the role {role.label}; the token's is {caller.role.label}.",
-            headers={hdrs.WWW_AUTHENTICATE: scope_challenge(role.label)},
-        )
+        detail, asked = insufficient(role, caller.role)
+        raise ProblemError(HTTPStatus.FORBIDDEN, detail, headers={hdrs.WWW_AUTHENTICATE: asked})
