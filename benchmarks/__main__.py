@@ -42,7 +42,7 @@ async def main() -> int:
 async def windows(asked: argparse.Namespace, *, quick: bool) -> Measured:
     """One-hour windows, by every system."""
     only = [name for name in asked.only.split(",") if name]
-    return await job.run_all(quick=quick, only=only, events=asked.events)
+    return await job.run_all(quick=quick, only=only, events=asked.events, rounds=asked.rounds)
 
 
 async def sagas(_asked: argparse.Namespace, *, quick: bool) -> Measured:
@@ -77,6 +77,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("job", nargs="?", choices=["all", *JOBS], default="all")
     parser.add_argument("--only", default="", help="systems of the windows job, by their names")
+    parser.add_argument("--rounds", type=int, default=1, help="how often the windows job is run")
     parser.add_argument("--events", type=int, help="how many events in the windows job")
     return parser.parse_args()
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from app.listeners import Listeners
 from app.resources import Resources
 from app.settings import Settings
 from app.streaming import OutRecord
@@ -91,7 +92,8 @@ class AnalyticsService:
     Args:
         folds: one for each topic.
         shown: where the tables are put, by their names, for those who query them.
-        on_late: told how many records of a chunk came too late for some window.
+        listeners: told how many records of a chunk came too late for some window, and of the
+            tables' changelogs.
 
     Attributes:
         tables: by the topic that is folded into them.
@@ -102,20 +104,18 @@ class AnalyticsService:
         folds: Sequence[TopicFold],
         *,
         shown: dict[str, ChunkTable] | None = None,
-        on_late: Callable[[str, int], None] | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
         self.shown = {} if shown is None else shown
         self._folds = {each.spec.source.name: each for each in folds}
-        self._on_late = on_late
+        self._listeners = listeners or Listeners()
         self._ledgers: dict[tuple[str, int], Ledger] = {}
         self._folding = asyncio.Lock()
         self.tables: dict[str, Table] = {}
         self._log_end: Callable[[str, int], int | None] = lambda topic, partition: None
 
     @classmethod
-    def from_resources(
-        cls, resources: Resources, *, on_late: Callable[[str, int], None] | None = None
-    ) -> "AnalyticsService":
+    def from_resources(cls, resources: Resources) -> "AnalyticsService":
         """With all windows, as the settings say; its tables are among the resources."""
         conf = resources.settings
         return cls(
@@ -125,14 +125,16 @@ class AnalyticsService:
                 happenings(ACTION_WINDOWS, plan(conf, ACTION_DIMENSIONS), decode_action),
             ],
             shown=resources.tables,
-            on_late=on_late,
+            listeners=resources.listeners,
         )
 
     def attach(self, app: Any, on_fatal: Callable[[BaseException], None]) -> None:
         """Make the tables, in the app whose agent this is."""
         for topic, each in self._folds.items():
-            table = chunk_table(app, each.spec.name, on_fatal=on_fatal)
-            self.tables[topic] = self.shown[each.spec.name] = table
+            name = each.spec.name
+            observer = self._listeners.table(name)
+            table = chunk_table(app, name, on_fatal=on_fatal, observer=observer)
+            self.tables[topic] = self.shown[name] = table
 
         @app.on_partitions_assigned.connect
         async def forget(app: Any, assigned: Any, **kwargs: Any) -> None:
@@ -181,8 +183,8 @@ class AnalyticsService:
         if changes is not None:
             await table.write(partition, changes.puts, changes.last, changes.deletes)
             ledger.advance(changes.progress, changes.seen, changes.swept)
-            if changes.late and self._on_late is not None:
-                self._on_late(topic, changes.late)
+            if changes.late:
+                self._listeners.late(topic, changes.late)
         ledgers[topic, partition] = ledger
         return ()
 

@@ -53,12 +53,19 @@ async def fold(
     store: DocumentStore[S],
     events: Sequence[Event],
     decide: Callable[[S | None, Event], Decision[S | None]],
+    *,
+    on_stored: Callable[[Sequence[tuple[str, Stored[S], S]]], None] = lambda changes: None,
 ) -> list[OutRecord]:
-    """Load the orders' states, decide every event in order, save what changed; what to publish."""
+    """Load the orders' states, decide every event in order, save what changed; what to publish.
+
+    `on_stored` is told what was saved.
+    """
     folding = Folding(await store.load(keys(events)))
     for event in events:
         folding.apply(event, decide(folding.state(event), event))
-    await store.save(folding.changes())
+    changes = folding.changes()
+    await store.save(changes)
+    on_stored(changes)
     return outgoing(folding.emitted)
 
 

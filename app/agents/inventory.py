@@ -6,7 +6,7 @@ Stores: stock, one document a product; reservations, one an order.
 Compensates: InventoryReleased when a later step failed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from app.agents.folding import Folding, keys, outgoing
@@ -28,24 +28,20 @@ LOCK_PREFIX = "stock:"
 class InventoryService:
     """Keeps the shelf, under fenced locks on the products of a whole batch."""
 
-    def __init__(
-        self,
-        resources: Resources,
-        saga: Saga,
-        *,
-        on_contention: Callable[[str], None] = lambda name: None,
-    ) -> None:
-        settings = resources.settings
+    def __init__(self, resources: Resources, saga: Saga) -> None:
+        settings, listeners = resources.settings, resources.listeners
         self._settings = settings
         self._clock = resources.clock
         self._saga = saga
         self._reservations = repositories.reservations(resources.database)
-        self._stock = StockStore(resources.database[repositories.STOCK])
+        self._stock = StockStore(
+            resources.database[repositories.STOCK], on_refused=listeners.stock_refused
+        )
         self._locks = FencedLocks(
             resources.redis,
             lease_seconds=settings.lock_lease_seconds,
             wait_seconds=settings.lock_wait_seconds,
-            on_contention=on_contention,
+            observer=listeners.locks,
         )
         self._heard = (
             saga.trigger(domain.STEP),

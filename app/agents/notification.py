@@ -24,6 +24,7 @@ from app.resources import Resources
 from app.stores import repositories
 from app.stores.mongo import Stored, translated
 from app.streaming import OutRecord
+from app.telemetry.context import trace_id_of
 from app.topics import BY_EVENT
 
 TOLD = (OrderConfirmed, OrderCancelled, MovieMilestoneReached)
@@ -126,7 +127,13 @@ class NotificationService:
             await self._notifications.save([(k, entries[k], n) for k, n in claimed.items()])
             entries = {key: _saved(entries[key], claimed[key]) for key in due}
         messages = [
-            Message(one.message_id, one.recipient, due[key].telling, due[key].event.time)
+            Message(
+                one.message_id,
+                one.recipient,
+                due[key].telling,
+                due[key].event.time,
+                trace_id_of(due[key].event.traceparent),
+            )
             for key, one in claimed.items()
         ]
         deliveries = dict(zip(claimed, await session.send(messages), strict=True))

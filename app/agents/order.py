@@ -25,6 +25,7 @@ class OrderService:
         self._clock = resources.clock
         self._saga = saga
         self._orders = repositories.orders(resources.database)
+        self._on_stored = resources.listeners.orders_stored
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -34,4 +35,5 @@ class OrderService:
     async def handle(self, events: Sequence[Event]) -> list[OutRecord]:
         """One load and one save for all the orders of a batch."""
         now = timestamp(self._clock())
-        return await fold(self._orders, events, partial(domain.decide, saga=self._saga, now=now))
+        decide = partial(domain.decide, saga=self._saga, now=now)
+        return await fold(self._orders, events, decide, on_stored=self._on_stored)

@@ -26,6 +26,7 @@ class PaymentService:
         self._saga = saga
         self._provider = provider
         self._payments = repositories.payments(resources.database)
+        self._on_stored = resources.listeners.payments_stored
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -58,5 +59,7 @@ class PaymentService:
                     event,
                     domain.decide(folding.state(event), event, result, self._saga, now),
                 )
-        await self._payments.save(folding.changes())
+        changes = folding.changes()
+        await self._payments.save(changes)
+        self._on_stored(changes)
         return outgoing(folding.emitted)

@@ -1,6 +1,6 @@
 """The services by their names: what each is made of, with the ports that the settings choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.agents.analytics import AnalyticsService
@@ -13,6 +13,7 @@ from app.agents.payment import PaymentService
 from app.notifications import Mailer
 from app.notifications.log import LogMailer
 from app.notifications.smtp import SmtpMailer
+from app.parts import services_of
 from app.providers import PaymentProvider
 from app.providers.http import HttpProvider
 from app.providers.simulated import SimulatedProvider
@@ -21,7 +22,7 @@ from app.saga import SAGAS
 from app.settings import Settings
 from app.stores.repositories import LEDGER
 from app.streaming import OutRecord
-from app.web.metrics import count_late
+from app.topics import GROUP_PREFIX
 
 
 class Service(Protocol):
@@ -64,8 +65,17 @@ def build_service(name: str, resources: Resources) -> Service:
         "payment": lambda: PaymentService(resources, saga, build_provider(resources)),
         "notification": lambda: NotificationService(resources, build_mailer(resources.settings)),
         "audit": lambda: AuditService(resources),
-        "analytics": lambda: AnalyticsService.from_resources(resources, on_late=count_late),
+        "analytics": lambda: AnalyticsService.from_resources(resources),
         "movies": lambda: MoviesService(resources),
     }
     service: Service = makers[name]()
     return service
+
+
+def heard(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """The consumer groups of the system, each with the topics that it consumes."""
+    resources = Resources.connect(settings)  # nothing is connected before it is used
+    return {
+        GROUP_PREFIX + name: build_service(name, resources).topics
+        for name in services_of(settings.saga_order)
+    }

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from datetime import timedelta
 from typing import Any
 
-from aiokafka.partitioner import murmur2
+from structlog.contextvars import bind_contextvars
 
+from app.agents.backlog import Backlog
 from app.agents.folding import outgoing
+from app.agents.partitions import partition_of
 from app.domain.order import OrderStatus
 from app.domain.payment import PaymentStatus
 from app.events import CancellationRequested, Event, OrderEventData, PaymentRefundRetried, timestamp
@@ -28,15 +30,9 @@ logger = logging.getLogger(__name__)
 TIMEOUT = "TIMEOUT"
 # A sweep takes the oldest so many; what is left is taken by the next.
 SWEEP_MAX = 1000
-POSITIVE = 0x7FFFFFFF
 
 Publish = Callable[[Sequence[OutRecord]], Awaitable[None]]
 Due = Callable[[], AsyncIterator[OrderEventData]]
-
-
-def partition_of(order_id: str, partitions: int) -> int:
-    """The partition of an order's events: Kafka's default for a key (murmur2)."""
-    return int(murmur2(order_id.encode()) & POSITIVE) % partitions
 
 
 class Sweep:
@@ -145,15 +141,22 @@ def add_sweep(app: Any, service: str, resources: Resources, publish: Publish) ->
         return {tp.partition for tp in app.consumer.assignment() if tp.topic == topic.name}
 
     sweep = Sweep(resources, service, due(resources), owned=owned, publish=publish)
+    # Told of by the order service alone.
+    tell = resources.listeners.backlog if service == ORDER.owner else None
+    backlog = tell and Backlog(resources, owned=owned, tell=tell)
+
+    async def turn() -> int:
+        if backlog is not None:
+            await backlog.look(ours=app.ready)
+        return await sweep.once() if app.ready else 0
 
     @app.task
     async def sweeping() -> None:
+        bind_contextvars(service=service)
         while not app.should_stop:
             await app.sleep(resources.settings.sweep_interval_seconds)
-            if not app.ready:
-                continue
             try:
-                if found := await sweep.once():
+                if found := await turn():
                     logger.info("%s: asked for %d things that are due", service, found)
             except (TransientStoreError, PublishError) as error:
                 logger.warning("%s: the sweep waits: %s", service, error)

@@ -1,4 +1,4 @@
-"""Faults of the stores. All of them pass: the batch is loaded and decided again."""
+"""Faults of the stores. Those that are transient pass: the batch is loaded and decided again."""
 
 
 class TransientStoreError(Exception):
@@ -7,6 +7,10 @@ class TransientStoreError(Exception):
 
 class ConflictError(TransientStoreError):
     """Somebody else wrote first: what was decided stood on an older state."""
+
+
+class OversoldError(Exception):
+    """What was decided would take more than there is: trying again will not help."""
 
 
 class LeaseUnavailableError(TransientStoreError):

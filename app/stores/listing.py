@@ -39,6 +39,30 @@ class Page:
     last: Position | None
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What was heard of an order: the types of its events, and the time of the last."""
+
+    seen: frozenset[str]
+    updated_at: str
+
+
+async def pending_courses(database: Database, limit: int) -> list[Course]:
+    """Of orders that have not ended, the oldest `limit`.
+
+    Raises:
+        TransientStoreError: the server could not be reached or did not answer in time.
+    """
+    found = []
+    with translated():
+        cursor = database[ORDERS].find({"status": OrderStatus.PENDING.value}, {"history": 1})
+        cursor = cursor.sort([("acceptedAt", 1), ("_id", 1)]).limit(limit)
+        async for document in cursor:
+            history = document["history"]
+            found.append(Course(frozenset(e["event"] for e in history), history[-1]["at"]))
+    return found
+
+
 async def orders_page(
     database: Database,
     *,

@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 from app.stores.errors import LeaseUnavailableError
 
 KEY_PREFIX = "orderflow:lock:"
+# A lock's name begins with the kind of what it locks: `stock:85123A`.
+KIND_SEPARATOR = ":"
 TOKEN_KEY = "orderflow:fencing-token"  # noqa: S105 (a key's name)
 
 # A batch holds its locks for some tens of milliseconds: waiting much longer than that between two
@@ -72,13 +74,33 @@ class Lease:
             raise LeaseUnavailableError("the lease would run out during the write")
 
 
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LockObserver:
+    """Told what becomes of leases.
+
+    Attributes:
+        on_acquired: one was granted.
+        on_timeout: one was not, in time: others kept a lock, or Redis did not answer.
+        on_lost: one was given back that had run out, in part at least.
+        on_contention: told the name of a lock that was taken, once a call.
+    """
+
+    on_acquired: Callable[[], None] = _nothing
+    on_timeout: Callable[[], None] = _nothing
+    on_lost: Callable[[], None] = _nothing
+    on_contention: Callable[[str], None] = _nothing
+
+
 class FencedLocks:
     """Leases from Redis.
 
     Args:
         lease_seconds: how long a lease lasts unless it is released.
         wait_seconds: how long `acquire` waits for other holders.
-        on_contention: told the name of a lock that was taken, once a call.
     """
 
     def __init__(
@@ -87,11 +109,11 @@ class FencedLocks:
         *,
         lease_seconds: float,
         wait_seconds: float,
-        on_contention: Callable[[str], None] = lambda name: None,
+        observer: LockObserver | None = None,
     ) -> None:
         self._lease_seconds = lease_seconds
         self._wait_seconds = wait_seconds
-        self._on_contention = on_contention
+        self._observer = observer or LockObserver()
         self._acquire = redis.register_script(ACQUIRE)
         self._release = redis.register_script(RELEASE)
 
@@ -121,21 +143,27 @@ class FencedLocks:
                     keys=keys, args=[owner, int(self._lease_seconds * 1000), floor]
                 )
             except (RedisError, OSError, TimeoutError) as error:
+                self._observer.on_timeout()
                 raise LeaseUnavailableError(f"Redis: {error}") from error
             if granted:
+                self._observer.on_acquired()
                 return Lease(ordered, int(answer), owner, asked + self._lease_seconds)
             if not contended:
                 contended = True
-                self._on_contention(ordered[int(answer) - 1])
+                self._observer.on_contention(ordered[int(answer) - 1])
             if time.monotonic() > give_up:
+                self._observer.on_timeout()
                 raise LeaseUnavailableError(f"{ordered[int(answer) - 1]} is locked")
             await asyncio.sleep(random.uniform(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS))
 
     async def release(self, lease: Lease) -> None:
         """Give the locks back. One that can't be given back runs out by itself."""
         try:
-            await self._release(
+            released = await self._release(
                 keys=[KEY_PREFIX + n for n in lease.names], args=[f"{lease.owner}:{lease.token}"]
             )
         except (RedisError, OSError, TimeoutError):
             return
+        # A lease of which only the answer may have been lost has no token, and was never held.
+        if lease.token and released < len(lease.names):
+            self._observer.on_lost()

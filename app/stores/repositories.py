@@ -12,6 +12,7 @@
 | audit          | event          | audit      |
 | movies         | movie          | movies: see movies.py |
 | movie_views    | view of a movie| movies: see movies.py |
+| dead_letters   | dead letter that was dealt with | the operator: see operating/handled.py |
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ NOTIFICATIONS = "notifications"
 AUDIT = "audit"
 MOVIES = "movies"
 MOVIE_VIEWS = "movie_views"
+DEAD_LETTERS = "dead_letters"
 
 
 def index(*fields: str) -> IndexModel:
@@ -66,6 +68,12 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     # The sweep for refused refunds.
     PAYMENTS: (index("status", "refundAt"),),
     STOCK_HISTORY: (index("productId", "token"),),
+    # Those of a range of letters; how many of a topic; and those like one that is there again.
+    DEAD_LETTERS: (
+        index("topic", "partition", "offset"),
+        index("topic", "state"),
+        index("identity"),
+    ),
 }
 
 

@@ -1,6 +1,6 @@
 """Stock documents: one a product, each write refused where a higher fencing token was seen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,15 +8,23 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from app.domain.inventory import Stock
-from app.stores.errors import ConflictError
+from app.stores.errors import ConflictError, OversoldError
 from app.stores.mongo import Collection, Document, translated
 
 
 class StockStore:
-    """The shelf. Reads and writes many products at a time."""
+    """The shelf. Reads and writes many products at a time.
 
-    def __init__(self, collection: Collection) -> None:
+    Args:
+        on_refused: told how many products were not written, because of their fences or because
+            they would be oversold.
+    """
+
+    def __init__(
+        self, collection: Collection, *, on_refused: Callable[[int], None] = lambda products: None
+    ) -> None:
         self.collection = collection
+        self._on_refused = on_refused
 
     async def load(self, products: Iterable[str]) -> dict[str, Stock]:
         """The stock of each product that exists, in one query."""
@@ -38,11 +46,19 @@ class StockStore:
         Raises:
             ConflictError: at least one product has seen a higher token. Others may have been
                 written: load and decide again.
+            OversoldError: more of a product would be held or sold than there is, which no decision
+                says; nothing was written.
         """
         if not after:
             return
-        if any(before[product].fence >= token for product in after):
+        late = [product for product in after if before[product].fence >= token]
+        if late:
+            self._on_refused(len(late))
             raise ConflictError(f"fencing token {token} is older than a write that was seen")
+        oversold = [product for product in after if oversells(before[product], after[product])]
+        if oversold:
+            self._on_refused(len(oversold))
+            raise OversoldError(f"{', '.join(oversold)}: less than nothing would be left")
         writes = [
             UpdateOne(
                 {"_id": product, "fence": before[product].fence},
@@ -54,6 +70,7 @@ class StockStore:
             result = await self.collection.bulk_write(writes, ordered=False)
         if result.matched_count != len(writes):
             refused = len(writes) - result.matched_count
+            self._on_refused(refused)
             raise ConflictError(f"{refused} products were written with a higher fencing token")
 
     async def put(self, levels: Mapping[str, int]) -> int:
@@ -111,9 +128,11 @@ class StockStore:
                 try:
                     await self.collection.insert_one(document)
                 except DuplicateKeyError as error:
+                    self._on_refused(1)
                     raise ConflictError(f"{product} exists meanwhile") from error
             return made
         if before.fence >= token:
+            self._on_refused(1)
             raise ConflictError(f"fencing token {token} is older than a write that was seen")
         with translated():
             result = await self.collection.update_one(
@@ -124,8 +143,15 @@ class StockStore:
                 },
             )
         if not result.matched_count:
+            self._on_refused(1)
             raise ConflictError(f"{product} was written with a higher fencing token")
         return replace(before, available=available, fence=token)
+
+
+def oversells(before: Stock, after: Stock) -> bool:
+    """Whether the change takes what is not there. What somebody has set below zero by other means
+    may stay there, or come back."""
+    return after.available < min(before.available, 0)
 
 
 def changes(before: Stock, after: Stock, token: int) -> Document:

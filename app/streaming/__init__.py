@@ -22,6 +22,8 @@ chunk before it was finished by the code that processed it.
 | participant.py  | the loop: join waiting chunks to a batch, handle, publish, finish |
 | publisher.py    | sends records and waits until every one was delivered |
 | table.py        | a Faust table in RocksDB that is written and recovered in batches |
+| observers.py    | who is told what happens |
+| lag.py          | how far a consumer is behind, without asking the broker where it need not |
 | retry.py        | exponential backoff with full jitter |
 | dead_letters.py | where a record goes that can't be processed |
 
@@ -30,9 +32,9 @@ Nothing here knows anything of the app that uses it.
 
 from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import DeadLetter
+from app.streaming.observers import Observer, TableFigures, TableObserver
 from app.streaming.participant import (
     Limits,
-    Observer,
     Participant,
     lane_of_partition,
     lane_of_topic_partition,
@@ -53,6 +55,8 @@ __all__ = [
     "Participant",
     "PublishError",
     "Publisher",
+    "TableFigures",
+    "TableObserver",
     "Ticket",
     "UnsendableError",
     "chunks",

@@ -12,6 +12,9 @@ from app.streaming.publisher import OutRecord
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".dlq"
+UNDECODABLE = "undecodable"  # it is no event of its topic
+UNPROCESSABLE = "unprocessable"  # handling it fails, again and again
+REASONS = (UNDECODABLE, UNPROCESSABLE)
 # A reason is for people; a value quoted in it must not make the record too large to be sent.
 DETAIL_MAX_CHARACTERS = 1000
 HEADER_PREFIX = "dlq-"
@@ -24,7 +27,7 @@ class DeadLetter:
     Attributes:
         record: the record as it was consumed (`topic`, `partition`, `offset`, `key`, `value`,
             `headers`).
-        reason: a short code, such as `undecodable`.
+        reason: one of `REASONS`.
         detail: what is wrong, in a sentence.
         group: the consumer group that gave it up; others may have processed it.
     """

@@ -7,12 +7,13 @@ where the original lies.
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
+Take = Callable[[Any, int | None], Awaitable[Any]]
 UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
 
 
@@ -38,19 +39,45 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
-        try:
-            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        except UnicodeDecodeError as error:
-            tp, unreadable = _broken(consumer)
-            self.log.error("%r: the record at offset %d can't be read: %s", tp, unreadable, error)
-            # What the client had unpacked before it is lost to us: from here it is fetched again.
-            position = await consumer.position(tp)
-            del _fetched(consumer)[tp]
-            if position < unreadable:
-                before = unreadable - position
-                return await super()._fetch_records(consumer, {tp}, timeout, before)
-            consumer.seek(tp, unreadable + 1)
-            return {tp: [without_content(tp, unreadable)]}
+        fetch = super()._fetch_records
+
+        async def take(partitions: Any, most: int | None) -> Any:
+            return await fetch(consumer, partitions, timeout, most or max_records)
+
+        return await stepping_over(consumer, active_partitions, take, self.log)
+
+
+async def stepping_over(consumer: Any, partitions: Any, take: Take, log: Any) -> Any:
+    """What `take(partitions, most)` takes, `most` None for as many as it likes.
+
+    Where that meets a record that can't be read: those before it, else one that stands for it.
+    """
+    before = _positions(consumer)
+    try:
+        return await take(partitions, None)
+    except UnicodeDecodeError as error:
+        tp, unreadable = _broken(consumer)
+        log.error("%r: the record at offset %d can't be read: %s", tp, unreadable, error)
+        # What the client had unpacked until then is lost to us, of this partition and of others:
+        # from where it was it is fetched again.
+        now = _positions(consumer)
+        for other, position in before.items():
+            if other != tp and now.get(other, position) != position:
+                consumer.seek(other, position)
+        position = await consumer.position(tp)
+        del _fetched(consumer)[tp]
+        if position < unreadable:
+            return await take({tp}, unreadable - position)
+        consumer.seek(tp, unreadable + 1)
+        return {tp: [without_content(tp, unreadable)]}
+
+
+def _positions(consumer: Any) -> Mapping[Any, int]:
+    """Of each assigned partition, the offset of the record that is handed out next."""
+    subscription = consumer._subscription.subscription  # noqa: SLF001 (asked for it waits)
+    assignment = subscription and subscription.assignment
+    states = {tp: assignment.state_value(tp) for tp in assignment.tps} if assignment else {}
+    return {tp: state.position for tp, state in states.items() if state.has_valid_position}
 
 
 def _fetched(consumer: Any) -> Any:

@@ -27,7 +27,8 @@ from typing import Any, Generic, TypeVar
 
 from app.streaming import dead_letters
 from app.streaming.chunk import Chunk
-from app.streaming.dead_letters import DeadLetter
+from app.streaming.dead_letters import UNDECODABLE, UNPROCESSABLE, DeadLetter
+from app.streaming.observers import Observer
 from app.streaming.publisher import OutRecord, PublishError, UnsendableError
 from app.streaming.retry import Backoff
 
@@ -71,15 +72,6 @@ class Limits:
     attempts: int = 3
     transient_attempts: int = 4
     attempt_seconds: float = 90.0
-
-
-@dataclass(slots=True)
-class Observer:
-    """Told what the loop does, once a batch; for metrics."""
-
-    on_batch: Callable[[Sequence[Chunk], int], None] = lambda chunks, emitted: None
-    on_retry: Callable[[BaseException], None] = lambda error: None
-    on_dead_letter: Callable[[DeadLetter], None] = lambda letter: None
 
 
 class _RevokedError(Exception):
@@ -239,7 +231,7 @@ class Participant(Generic[E]):
                 events.append(self._decode(record))
                 records.append(record)
             except self._undecodable as error:
-                letters.append(DeadLetter(record, "undecodable", str(error), self.name))
+                letters.append(DeadLetter(record, UNDECODABLE, str(error), self.name))
         return records, events
 
     async def _attempt(
@@ -273,6 +265,7 @@ class Participant(Generic[E]):
                 logger.exception("%s: handling %d records failed", self.name, len(events))
                 if failures >= self._limits.attempts:
                     return await self._isolate(batch, records, events, error)
+                self._observer.on_retry(error)
             await self._hold(batch, wait)
             if faults >= self._limits.transient_attempts and len(events) > 1:
                 return await self._halve(batch, records, events)
@@ -294,7 +287,7 @@ class Participant(Generic[E]):
     ) -> int:
         if len(events) == 1:
             detail = f"{type(error).__name__}: {error}"
-            await self._bury(batch, [DeadLetter(records[0], "unprocessable", detail, self.name)])
+            await self._bury(batch, [DeadLetter(records[0], UNPROCESSABLE, detail, self.name)])
             return 0
         return await self._halve(batch, records, events)
 

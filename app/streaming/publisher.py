@@ -1,7 +1,7 @@
 """Sends records and waits until the broker has acknowledged every one of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,11 +39,19 @@ class Publisher:
     Args:
         app: the Faust app; its producer must be started.
         timeout: seconds within which all records of one call must be acknowledged.
+        on_sent: told the records of each call, once all are acknowledged.
     """
 
-    def __init__(self, app: Any, *, timeout: float = SEND_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        timeout: float = SEND_TIMEOUT_SECONDS,
+        on_sent: Callable[[Sequence[OutRecord]], None] = lambda records: None,
+    ) -> None:
         self._app = app
         self._timeout = timeout
+        self._on_sent = on_sent
 
     async def __call__(self, records: Sequence[OutRecord]) -> None:
         """Send all, then wait for all.
@@ -73,3 +81,4 @@ class Publisher:
             if isinstance(error.__cause__ or error, UNSENDABLE):
                 raise UnsendableError(f"{len(records)} records: {error!r}") from error
             raise PublishError(f"{len(records)} records: {error!r}") from error
+        self._on_sent(records)

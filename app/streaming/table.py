@@ -24,7 +24,7 @@ the fencing problem of a zombie producer, as in Kafka's KIP-447.
 import asyncio
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import faust
@@ -32,6 +32,7 @@ from aiokafka.errors import KafkaError
 from rocksdict import WriteBatch
 
 from app.streaming.chunk import ChunkSchema
+from app.streaming.observers import TableFigures, TableObserver
 from app.streaming.publisher import PublishError
 
 VERSION = struct.Struct(">Q")
@@ -66,6 +67,7 @@ class ChunkTable(faust.Table):
 
     # Called with an error of recovery; must end the process.
     on_fatal: Callable[[BaseException], None]
+    observer: TableObserver
     # By partition, keys whose newest changelog record is a late one that has not won.
     overtaken: dict[int, set[bytes]]
 
@@ -80,6 +82,21 @@ class ChunkTable(faust.Table):
         name = self.changelog_topic_name
         actives = self.app.assignor.assigned_actives()
         return frozenset(tp.partition for tp in actives if tp.topic == name)
+
+    def figures(self) -> TableFigures:
+        """What RocksDB says of the partitions that are open here."""
+        return TableFigures(
+            self._property("rocksdb.total-sst-files-size"),
+            self._property("rocksdb.cur-size-all-mem-tables"),
+            self._property("rocksdb.estimate-num-keys"),
+        )
+
+    def _property(self, name: str) -> int:
+        total = 0
+        for database in list(self.data._dbs.values()):  # noqa: SLF001 (Faust has no way)
+            with suppress(Exception):  # it is being closed; RocksDB's errors are bare exceptions
+                total += int(database.property_int_value(name) or 0)
+        return total
 
     def read(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of `keys`, in their order.
@@ -174,6 +191,7 @@ class ChunkTable(faust.Table):
                 delivered.append(await delivery)
         except (KafkaError, TimeoutError, OSError) as error:
             raise PublishError(f"changelog {topic}-{partition}: {error!r}") from error
+        self.observer.on_logged(topic, len(records))
         return [
             range(metadata.offset, metadata.offset + batch.record_count())
             for metadata, batch in zip(delivered, batches, strict=True)
@@ -192,6 +210,7 @@ class ChunkTable(faust.Table):
                 # Faust may still hold what it fetched before a rebalance took the partition away.
                 if partition in self.data._dbs:  # noqa: SLF001
                     self._recover(partition, records)
+                    self.observer.on_recovered(len(records))
         except Exception as error:
             self.on_fatal(error)
 
@@ -263,7 +282,13 @@ def _batches(producer: Any, records: Sequence[tuple[bytes, bytes | None]]) -> It
     yield batch
 
 
-def chunk_table(app: Any, name: str, *, on_fatal: Callable[[BaseException], None]) -> ChunkTable:
+def chunk_table(
+    app: Any,
+    name: str,
+    *,
+    on_fatal: Callable[[BaseException], None],
+    observer: TableObserver | None = None,
+) -> ChunkTable:
     """A table of an app with `install`'s transport, kept in RocksDB below the app's data folder.
 
     The app's `producer_max_batch_size` should be `BATCH_BYTES`.
@@ -279,6 +304,7 @@ def chunk_table(app: Any, name: str, *, on_fatal: Callable[[BaseException], None
         options=dict(ROCKSDB_OPTIONS),
     )
     table.on_fatal = on_fatal
+    table.observer = observer or TableObserver()
     table.overtaken = {}
     app.transport.changelogs.add(table.changelog_topic_name)
     app.tables.add(table)

@@ -94,6 +94,12 @@ class CommitTracker(Generic[P]):
         if ticket.state is TicketState.CLAIMED:
             self._leave(ticket, TicketState.VOID)
 
+    def finished(self, partition: P) -> int | None:
+        """The offset before which all that was delivered is finished; None where nothing was
+        delivered since the partition was given out."""
+        tickets = self._tickets.get(partition)
+        return tickets[0].first if tickets else self._ends.get(partition)
+
     def committable(self) -> dict[P, int]:
         """For each partition with a finished prefix, the offset after it."""
         return dict(self._ends)

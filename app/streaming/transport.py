@@ -6,10 +6,11 @@ chunk, so Faust's cost per message is paid once a chunk. Topics not consumed thr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from aiokafka.errors import IllegalStateError, KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
@@ -145,6 +146,36 @@ class Consumer(driver.Consumer):
         fresh = [tp for tp, end in offsets.items() if not end and self._chunked(tp.topic)]
         if fresh:
             await self._thread.seek_to_start(fresh)
+
+    def held(self) -> Collection[Any]:
+        """The partitions of chunks that are this consumer's now."""
+        if self.tracker.closed:
+            return ()
+        try:
+            return [tp for tp in self.assignment() if self._chunked(tp.topic)]
+        except ConsumerNotStarted:
+            return ()
+
+    def finished(self, tp: Any) -> int:
+        """The offset before which all is finished; 0 where nothing is known to be."""
+        finished = self.tracker.finished(tp)
+        return (finished if finished is not None else self._committed_offset.get(tp)) or 0
+
+    def fetched_end(self, tp: Any) -> int | None:
+        """The partition's end as of the last fetch from it."""
+        try:
+            end: int | None = self.highwater(tp)
+            return end
+        except (AssertionError, AttributeError, IllegalStateError):
+            return None  # it was taken away, in the client's thread, since it was asked for
+
+    async def asked_ends(self, tps: Collection[Any]) -> Mapping[Any, int]:
+        """The partitions' ends; asks the broker."""
+        return cast("Mapping[Any, int]", await self.highwaters(*tps))
+
+    async def asked_begins(self, tps: Collection[Any]) -> Mapping[Any, int]:
+        """The first offsets that the partitions still have; asks the broker."""
+        return cast("Mapping[Any, int]", await self.earliest_offsets(*tps))
 
     def _filter_committable_offsets(self, tps: Any) -> dict[Any, int]:
         plain = [tp for tp in tps if not self._chunked(tp.topic)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.measure import Usage
 from benchmarks.results import Result
-from benchmarks.windows import topic
+from benchmarks.windows import metered, topic
 from benchmarks.windows.kafka_streams import build
 from benchmarks.windows.running import Ran, run
 from benchmarks.windows.systems import LIMIT, OURS, PEERS_PYTHON, SYSTEMS, System
@@ -19,26 +19,35 @@ BOUND_SECONDS, QUICK_BOUND_SECONDS = 300.0, 10.0
 
 
 async def run_all(
-    *, quick: bool, only: Collection[str] = (), events: int | None = None
+    *, quick: bool, only: Collection[str] = (), events: int | None = None, rounds: int = 1
 ) -> tuple[list[Result], str]:
-    """The results of all systems, or those named, and how they compare."""
+    """The results of all systems, or those named, and how they compare.
+
+    With several `rounds` every second one is run the other way round, so that what changes in the
+    machine meanwhile falls on all alike.
+    """
     chosen = [system for system in SYSTEMS if not only or system.name in only]
-    if not PEERS_PYTHON.exists():
-        raise RuntimeError(f"{PEERS_PYTHON} is missing; `make bench` makes it")
-    build.build()
+    if not all(system.ours for system in chosen):
+        if not PEERS_PYTHON.exists():
+            raise RuntimeError(f"{PEERS_PYTHON} is missing; `make bench` makes it")
+        build.build()
     count = events or (QUICK_EVENTS if quick else EVENTS)
     bound = QUICK_BOUND_SECONDS if quick else BOUND_SECONDS
-    results, broker_cpu = [], {}
+    runs = [each for n in range(rounds) for each in chosen[:: -1 if n % 2 else 1]]
+    results, broker_cpu = [], dict.fromkeys((each.name for each in chosen), 0.0)
     with (
         tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder,
         LocalServers(Path(folder) / "servers", only={"kafka"}, lasting=True) as servers,
     ):
         source = topic.Source(servers.kafka)
         await source.grow_to(count)
-        for system in chosen:
+        for number, system in enumerate(runs):
             before = broker_usage(servers).cpu_seconds
-            result = await measure(system, servers, source, Path(folder), bound)
-            broker_cpu[system.name] = broker_usage(servers).cpu_seconds - before
+            apart = Path(folder) / f"run-{number}"
+            apart.mkdir()
+            result = await measure(system, servers, source, apart, bound)
+            used = broker_usage(servers).cpu_seconds - before
+            broker_cpu[system.name] += used / rounds
             print(f"  {progress(result)}", flush=True)
             results.append(result)
     return results, explain(results, broker_cpu, source.value_bytes / source.events)
@@ -144,4 +153,4 @@ def explain(results: Sequence[Result], broker_cpu: Mapping[str, float], value_by
             f"| {result.system} | {ours} | {limit} | {broker_cpu[result.system]:.1f} "
             f"| {each:,.0f} | {result.note.replace('|', ' ')} |"
         )
-    return "\n".join(rows)
+    return "\n\n".join(part for part in ("\n".join(rows), metered.explain(results)) if part)

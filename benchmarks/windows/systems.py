@@ -12,6 +12,7 @@ from benchmarks.windows.running import ROOT
 # What does not go together with the project's own packages has an environment of its own.
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 OURS = "orderflow"
+UNMETERED = "orderflow-unmetered"
 LIMIT = "aiokafka-limit"
 GROUP = f"{GROUP_PREFIX}analytics"
 
@@ -29,6 +30,11 @@ class System:
     command: Callable[[Sequence[str]], Sequence[str]]
     group: str | None = None
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is a worker's service, which needs nothing but the project itself."""
+        return self.group is not None
+
 
 def _python(module: str, python: Path = Path(sys.executable)) -> Callable[..., Sequence[str]]:
     program = f"benchmarks.windows.peers.{module}"
@@ -41,6 +47,7 @@ def _java(store: str) -> Callable[..., Sequence[str]]:
 
 SYSTEMS = (
     System(OURS, _python("orderflow"), GROUP),
+    System(UNMETERED, _python("orderflow_unmetered"), GROUP),
     System(OURS + "-all-windows", _python("orderflow_all"), GROUP),
     System(LIMIT, _python("aiokafka_limit")),
     System("kafka-streams-memory", _java("memory")),

@@ -108,6 +108,15 @@ class TrackerAgainstModel(RuleBasedStateMachine):
                 assert max(prefix) + 1 == self.tracker.committable()[partition]
 
     @invariant()
+    def what_is_finished_ends_where_something_delivered_is_not(self) -> None:
+        for partition in "abc":
+            delivered = self.delivered.get(partition, set())
+            unfinished = delivered - self.finished.get(partition, set())
+            after_all = max(delivered, default=-1) + 1 or None
+            expected = min(unfinished) if unfinished else after_all
+            assert expected == self.tracker.finished(partition)
+
+    @invariant()
     def idle_says_whether_work_is_under_way(self) -> None:
         claimed = sum(state == "claimed" for state in self.alive.values())
         assert (claimed == 0) == self.tracker.idle.is_set()

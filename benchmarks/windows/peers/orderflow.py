@@ -1,4 +1,5 @@
-"""Ours: the analytics service of a worker, with its table in RocksDB and its changelog.
+"""Ours: the analytics service of a worker, with its table in RocksDB and its changelog, and all its
+metrics, scraped once a second; `orderflow_unmetered` beside this counts nothing.
 
 The app is the one a worker builds; only the service's plan is the job's, windows of one hour by
 country, with the grace that the peers have. `orderflow_all` beside this keeps all the windows that
@@ -10,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import faust
@@ -17,7 +19,12 @@ import mode.loop
 
 from app import services
 from app.agents.analytics import ORDER_DIMENSIONS, AnalyticsService, order_windows, plan
+from app.metrics.registry import REGISTRY
+from app.metrics.scraping import Scrapes
+from app.metrics.worker import WorkerMetrics
 from app.resources import Resources
+from app.saga import INVENTORY_FIRST
+from app.service_app import ServiceApp
 from app.settings import settings
 from app.tables import keys
 from app.tables.folding import Plan
@@ -27,6 +34,8 @@ from app.topics import ORDER, ORDER_WINDOWS
 from benchmarks.windows.peers.report import GRACE_SECONDS, HOUR_SECONDS, Report, Task
 
 POLL_SECONDS = 0.02
+# Five times as often as a Prometheus that is in a hurry.
+SCRAPE_SECONDS = 1.0
 
 
 class Measured(AnalyticsService):
@@ -54,7 +63,7 @@ def the_jobs_plan(everything: Plan) -> Plan:
     return replace(everything, retention=kept, by=(By.COUNTRY,), grace_seconds=GRACE_SECONDS)
 
 
-def build(task: Task, choose: Callable[[Plan], Plan]) -> services.ServiceApp:
+def build(task: Task, choose: Callable[[Plan], Plan], *, metered: bool = True) -> ServiceApp:
     """The app, which stops as a worker does once all is committed."""
     os.environ |= {
         "KAFKA_BOOTSTRAP_SERVERS": task.bootstrap,
@@ -63,11 +72,19 @@ def build(task: Task, choose: Callable[[Plan], Plan]) -> services.ServiceApp:
         "LOG_LEVEL": "warning",
     }
     resources = Resources.connect(settings())
+    metrics = WorkerMetrics(REGISTRY, INVENTORY_FIRST)
+    if metered:
+        metrics.tables, resources.listeners = resources.tables, metrics.listeners
     chosen = choose(plan(settings(), ORDER_DIMENSIONS))
-    service = Measured([order_windows(chosen)], shown=resources.tables)
+    service = Measured(
+        [order_windows(chosen)], shown=resources.tables, listeners=resources.listeners
+    )
     service.report = report = Report(task)
     services.build_service = lambda name, resources: service
     app = services.build_app("analytics", resources, main=False)
+    if metered:
+        services.show(metrics, app, {"analytics": app})
+        app.watches += (partial(scrape, app),)
 
     @app.task
     async def end() -> None:
@@ -79,7 +96,15 @@ def build(task: Task, choose: Callable[[Plan], Plan]) -> services.ServiceApp:
     return app
 
 
-def committed(app: services.ServiceApp) -> int:
+async def scrape(app: ServiceApp) -> None:
+    """What Prometheus makes of a worker's time."""
+    scrapes = Scrapes(REGISTRY)
+    while not app.should_stop:
+        await scrapes.text()
+        await app.sleep(SCRAPE_SECONDS)
+
+
+def committed(app: ServiceApp) -> int:
     """Records before the offsets that the group has committed."""
     offsets = app.consumer._committed_offset
     return sum(offset or 0 for tp, offset in offsets.items() if tp.topic == ORDER.name)
@@ -96,9 +121,9 @@ def totals(resources: Resources) -> Iterator[tuple[str, int]]:
             yield f"{start}|{country}", Sums.decode(stored).revenue
 
 
-def main(choose: Callable[[Plan], Plan]) -> None:
+def main(choose: Callable[[Plan], Plan], *, metered: bool = True) -> None:
     mode.loop.use("uvloop")
-    app = build(Task.from_command_line(spare_collector=False), choose)
+    app = build(Task.from_command_line(spare_collector=False), choose, metered=metered)
     faust.Worker(app, loglevel="WARNING").execute_from_commandline()
 
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.resources import Resources
 from app.settings import Settings
 from app.stores.errors import LeaseUnavailableError
-from app.stores.locks import KEY_PREFIX, TOKEN_KEY, FencedLocks, Lease
+from app.stores.locks import KEY_PREFIX, TOKEN_KEY, FencedLocks, Lease, LockObserver
 from infra.local.testing import LocalServers
 from tests.kafka import eventually
 
@@ -107,11 +107,12 @@ async def test_a_waiting_holder_gets_the_lock_when_it_is_released(redis: Redis) 
 
 async def test_contention_is_told_once_a_call_with_the_name_of_the_lock(redis: Redis) -> None:
     told: list[str] = []
+    observer = LockObserver(on_contention=told.append)
     await locks(redis).acquire(["pear"])
 
     with pytest.raises(LeaseUnavailableError):
-        await locks(redis, wait=0.2, on_contention=told.append).acquire(["apple", "pear"])
-    await locks(redis, on_contention=told.append).acquire(["plum"])
+        await locks(redis, wait=0.2, observer=observer).acquire(["apple", "pear"])
+    await locks(redis, observer=observer).acquire(["plum"])
 
     assert ["pear"] == told
 

@@ -11,7 +11,8 @@ from app.agents.audit import AuditService
 from app.agents.registry import build_service
 from app.codec import UndecodableError, encode
 from app.events import Event, timestamp
-from app.settings import SERVICE_NAMES
+from app.parts import SAGA_ORDERS, services_of
+from app.settings import Settings
 from app.stores import repositories
 from app.stores.errors import TransientStoreError
 from app.topics import SPECS
@@ -41,8 +42,10 @@ def test_it_hears_every_topic() -> None:
     assert {spec.name for spec in SPECS} == set(AuditService(resources()).topics)
 
 
-def test_every_service_that_is_named_can_be_built() -> None:
-    built = {name: build_service(name, resources()) for name in SERVICE_NAMES}
+@pytest.mark.parametrize("saga_order", SAGA_ORDERS)
+def test_every_service_of_a_system_can_be_built(saga_order: str) -> None:
+    of = resources(settings=Settings(saga_order=saga_order))
+    built = {name: build_service(name, of) for name in services_of(saga_order)}
 
     assert all(service.topics for service in built.values())
 

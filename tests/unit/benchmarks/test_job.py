@@ -1,7 +1,7 @@
 """Judging and showing what the systems did."""
 
 from benchmarks.results import Result
-from benchmarks.windows import growth, job
+from benchmarks.windows import growth, job, metered
 from benchmarks.windows.running import Ran
 
 RIGHT = {"0|UK": 7, "3600|UK": 1}
@@ -86,3 +86,22 @@ def test_growth_shows_what_an_event_cost_at_each_size():
 
     assert "| 1,000 | 2.0 | 500 | 500 | 80 | 2.0 | yes |" in rows
     assert "| 2,000 | 5.0 | 400 | 500 | 90 | 3.0 | NO |" in rows
+
+
+def test_what_the_metrics_cost_is_told_of_each_pair_and_in_the_median():
+    def ran_in(system: str, cpu_seconds: float, seconds: float) -> Result:
+        return Result("windows", system, 1_000_000, seconds, cpu_seconds, 1.0, True)
+
+    text = metered.explain(
+        [
+            ran_in("orderflow", 10.3, 10.0),
+            ran_in("orderflow-unmetered", 10.0, 10.0),
+            ran_in("orderflow-unmetered", 10.0, 10.0),
+            ran_in("orderflow", 10.1, 10.2),
+        ]
+    )
+
+    assert "| 1 | 10.3 | 10.0 | +3.0% | 100,000 | 100,000 | +0.0% |" in text
+    assert "| 2 | 10.1 | 10.0 | +1.0% | 98,039 | 100,000 | +2.0% |" in text
+    assert "Median of 2: CPU +2.0%, time +1.0%." in text
+    assert "" == metered.explain([ran_in("orderflow", 10.0, 10.0)])

@@ -100,8 +100,12 @@ class World:
             transient=(LookupError,),
             limits=self.limits,
             backoff=NO_WAIT,
-            observer=Observer(on_dead_letter=self.letters.append, on_retry=self.retries.append),
-            **options,
+            **{
+                "observer": Observer(
+                    on_dead_letter=self.letters.append, on_retry=self.retries.append
+                ),
+                **options,
+            },
         )
 
     async def run_until(self, condition: Callable[[], bool], **options: Any) -> None:
@@ -177,6 +181,22 @@ async def test_a_transient_fault_holds_the_batch_until_it_passes() -> None:
     assert 3 == len(world.retries)
     assert [b"1"] == world.out
     assert [] == world.letters
+
+
+async def test_every_observer_is_told_of_each_try_that_is_made_again_and_of_the_batch() -> None:
+    world = World()
+    told: list[object] = []
+    first = Observer(on_batch=lambda chunks, emitted: told.append(emitted))
+    second = Observer(on_retry=lambda error: told.append(type(error)))
+
+    async def fails_twice(events: list[bytes]) -> None:
+        if len(world.batches) <= 2:
+            raise LookupError("away") if len(world.batches) == 1 else RuntimeError("a fault")
+
+    world.before_handle = fails_twice
+    world.deliver(b"1", b"2")
+    await world.run_until(world.committable, observer=Observer.together(first, second))
+    assert [LookupError, RuntimeError, 2] == told
 
 
 async def test_what_was_not_acknowledged_is_handled_and_published_again() -> None:

@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from app.streaming.tracker import CommitTracker
 from app.streaming.transport import Consumer
 
 pytestmark = pytest.mark.timeout(10)
@@ -126,3 +127,50 @@ async def test_a_group_that_begins_with_what_comes_has_no_start_to_go_back_to() 
     thread = Thread(orders=None)
     await StoppingConsumer(thread, begins_at="latest").seek_to_committed()
     assert [] == thread.at_start
+
+
+class HeldConsumer(StoppingConsumer):
+    """Holds partitions, of which the client knows the ends."""
+
+    def __init__(self, ends: dict[TP, int | None]) -> None:
+        super().__init__(Thread())
+        self.ends = ends
+        self.tracker = CommitTracker()
+        self._committed_offset: Any = {}
+
+    def assignment(self) -> Any:
+        return set(self.ends)
+
+    def highwater(self, tp: Any) -> Any:
+        assert tp in self.ends, "Partition is not assigned"
+        return self.ends[tp]
+
+
+def test_partitions_are_held_from_being_given_out_until_they_are_taken_away() -> None:
+    changelog = TP("orders-table-changelog", 0)
+    consumer = HeldConsumer({ORDERS: 9, changelog: 9})
+    assert [ORDERS] == list(consumer.held())
+
+    consumer.tracker.close()
+
+    assert [] == list(consumer.held())
+
+
+def test_what_is_finished_is_what_was_committed_until_something_is_delivered() -> None:
+    consumer = HeldConsumer({ORDERS: 9})
+    assert 0 == consumer.finished(ORDERS)
+    consumer._committed_offset[ORDERS] = 4
+    assert 4 == consumer.finished(ORDERS)
+
+    ticket = consumer.tracker.open(ORDERS, 5, 6)
+    assert 5 == consumer.finished(ORDERS)
+    consumer.tracker.claim(ticket)
+    consumer.tracker.finish(ticket)
+
+    assert 7 == consumer.finished(ORDERS)
+
+
+def test_the_end_of_a_partition_that_was_taken_away_meanwhile_is_not_known() -> None:
+    consumer = HeldConsumer({ORDERS: 9})
+
+    assert (9, None) == (consumer.fetched_end(ORDERS), consumer.fetched_end(TP("payments", 0)))
