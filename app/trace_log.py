@@ -6,18 +6,16 @@ every order of a quiet system is told, and some of a busy one. `app/web/told.py`
 """
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
 from app.logs import Allowance
 from app.streaming import Chunk
+from app.telemetry.context import HEADER, trace_id_of
+from app.telemetry.sending import ID, TYPE, order_id_of
 
 logger = logging.getLogger(__name__)
-
-# W3C Trace Context: version, trace id, parent, flags.
-TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-")
 
 
 class RecordTraces:
@@ -35,20 +33,25 @@ class RecordTraces:
         records: Iterable[Any] = chain.from_iterable(chunk.records for chunk in chunks)
         for record in islice(records, granted):
             headers = dict(record.headers)
-            trace = TRACEPARENT.match(headers.get("traceparent") or b"")
-            if trace is not None:
+            trace_id = trace_id_of(_text(headers.get(HEADER)))
+            if trace_id is not None:
                 logger.info(
-                    "trace %s: %s handled %s of %s, %s partition %d offset %d",
-                    trace[1].decode(),
-                    self._group,
-                    _text(headers.get("ce_type")),
-                    _text(record.key),
-                    record.topic,
-                    record.partition,
-                    record.offset,
+                    "handled", extra={"data": {"trace_id": trace_id} | self._about(record, headers)}
                 )
+
+    def _about(self, record: Any, headers: dict[str, bytes]) -> dict[str, str | int]:
+        order_id = order_id_of(record.key, headers)
+        return {
+            **({"order_id": _text(order_id)} if order_id else {}),
+            "group": self._group,
+            "type": _text(headers.get(TYPE)),
+            "id": _text(headers.get(ID)),
+            "key": _text(record.key),
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+        }
 
 
 def _text(value: bytes | None) -> str:
-    """What a header or key says, such that it can't break the line."""
-    return ascii(value.decode(errors="replace"))[1:-1] if value else "?"
+    return value.decode(errors="replace") if value else ""

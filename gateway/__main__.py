@@ -10,14 +10,15 @@ from aiohttp import web
 
 from app.identity.configured import openness
 from app.settings import MISCONFIGURED, Settings, settings
+from app.telemetry.setup import configure_gateway
 from gateway.app import make_app
-from gateway.logs import configure
 from gateway.server import GatewayRunner
 
 # Connections the kernel holds while the loop is busy: a burst of clients is not refused.
 BACKLOG = 1024
 
-logger = structlog.get_logger()
+# By its name: this module's own is `__main__`, whose lines are not shown.
+logger = structlog.get_logger("gateway")
 
 
 async def serve(app: web.Application, chosen: Settings) -> int:
@@ -50,7 +51,7 @@ async def serve(app: web.Application, chosen: Settings) -> int:
 def main() -> int:
     """Run the gateway; the exit status."""
     chosen = settings()
-    configure(chosen.log_level)
+    configure_gateway(chosen)
     try:
         app = make_app(chosen)
     except ValueError as error:

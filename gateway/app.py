@@ -9,10 +9,12 @@ from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.typedefs import Handler
 
 from app.connection import SERVER
+from app.console import FILES, PAGE, Console
 from app.identity.configured import issuer_of
 from app.logs import Allowance
 from app.reference import EVENTS, GATEWAY, Shipped
 from app.settings import Settings
+from app.telemetry.spans import Spans
 from gateway.auth import SECURE, TOKEN, Secure, authenticated
 from gateway.bulkhead import Kind
 from gateway.caching import cached
@@ -20,15 +22,26 @@ from gateway.counting import Counter
 from gateway.dashboard import DashboardView
 from gateway.headers import INSTANCE_ID
 from gateway.health import watched
-from gateway.keys import METRICS, NAME, SHARED, STOPPING, TRACE_LINES, WORKERS
+from gateway.keys import (
+    CALL_SPANS,
+    METRICS,
+    NAME,
+    REQUEST_SPANS,
+    SHARED,
+    STOPPING,
+    TRACE_LINES,
+    WORKERS,
+)
 from gateway.lessons import Lessons
 from gateway.limiting import LIMITED_PATH, limited
 from gateway.metrics import Metrics
+from gateway.naming import Names
 from gateway.own import Own
 from gateway.paying import Paying
 from gateway.pool import Pool
 from gateway.proxy import PREFIX, Answer, Proxy
 from gateway.sharing import share
+from gateway.spans import SERVICE, CallSpans, RequestSpans
 from gateway.tokens import TokenView
 from gateway.tracing import TRACE_ID, trace_of
 from gateway.upstream import connections
@@ -49,8 +62,9 @@ def make_app(settings: Settings) -> web.Application:
     )
     app[NAME] = settings.gateway_name
     app[METRICS] = Metrics()
+    names = Names(settings.gateway_workers) if settings.gateway_resolve_seconds else None
     app[WORKERS] = Workers(
-        worker_urls(settings.gateway_workers),
+        worker_urls(settings.gateway_workers) if names is None else (),
         balancing=settings.gateway_balancing,
         limits={
             Kind.ORDINARY: settings.gateway_ordinary_max,
@@ -60,9 +74,11 @@ def make_app(settings: Settings) -> web.Application:
     app[METRICS].watch(app[WORKERS])
     app[STOPPING] = asyncio.Event()
     app[TRACE_LINES] = Allowance(settings.trace_log_lines)
+    _record(app, settings)
     share(app, settings)
+    app.cleanup_ctx.append(_loop_lag)
     app.cleanup_ctx.append(_proxy(settings))
-    app.cleanup_ctx.append(_health(settings))
+    app.cleanup_ctx.append(_health(settings, names))
     app.on_shutdown.append(_stopping)
     app.on_response_prepare.append(_say_who)
     _teach(app, settings)
@@ -71,10 +87,12 @@ def make_app(settings: Settings) -> web.Application:
 
 
 def _route(app: web.Application, settings: Settings) -> None:
-    own = Own(app[WORKERS], app[NAME], app[STOPPING])
+    own = Own(app[WORKERS], app[STOPPING])
     counter = Counter(app[SHARED], app[NAME])
+    console = Console(PREFIX)
     for path, handler in {
-        "/": own.index,
+        PAGE: console.page,
+        FILES: console.file,
         "/livez": own.livez,
         "/readyz": own.readyz,
         "/metrics": app[METRICS].handle,
@@ -117,7 +135,7 @@ def _teach(app: web.Application, settings: Settings) -> None:
 
     app.cleanup_ctx.append(context)
     lessons = Lessons(app[NAME], pool)
-    own = Own(app[WORKERS], app[NAME], app[STOPPING])
+    own = Own(app[WORKERS], app[STOPPING])
     for path, handler in {
         f"{PREFIX}/dashboard": DashboardView(call, settings.dashboard_part_seconds).get,
         f"{PREFIX}/blocking": lessons.blocking,
@@ -136,6 +154,21 @@ def _teach(app: web.Application, settings: Settings) -> None:
     app.router.add_route(hdrs.METH_ANY, f"{PREFIX}/pay", paying.only_post)
 
 
+def _record(app: web.Application, settings: Settings) -> None:
+    """Have the spans of its requests go where the settings say."""
+    spans = Spans.from_settings(settings)
+    if spans is None:
+        return
+    recorder = spans.of(SERVICE)
+    app[REQUEST_SPANS] = RequestSpans(recorder)
+    app[CALL_SPANS] = CallSpans(recorder)
+
+    async def close(_: web.Application) -> None:
+        await spans.close()
+
+    app.on_cleanup.append(close)
+
+
 async def _to_worker(request: web.Request) -> web.StreamResponse:
     return await request.app[PROXY].handle(request)
 
@@ -143,18 +176,29 @@ async def _to_worker(request: web.Request) -> web.StreamResponse:
 def _proxy(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         async with connections(settings) as sessions:
-            app[PROXY] = Proxy(settings, app[WORKERS], sessions, app[METRICS])
+            app[PROXY] = Proxy(settings, app[WORKERS], sessions, app[METRICS], app.get(CALL_SPANS))
             yield
 
     return context
 
 
-def _health(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+async def _loop_lag(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app[METRICS].loop.watch())
+    yield
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+def _health(
+    settings: Settings, names: Names | None
+) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         async with watched(
             app[WORKERS],
             interval_seconds=settings.gateway_health_interval_seconds,
             limit_seconds=settings.gateway_connect_timeout_seconds,
+            names=names,
+            resolve_seconds=settings.gateway_resolve_seconds,
         ):
             yield
 

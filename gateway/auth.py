@@ -12,6 +12,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from app.console import FILES, PAGE
 from app.identity import Principal
 from app.identity.bearer import (
     NO_TOKEN,
@@ -37,7 +38,7 @@ SECURE = f"{PREFIX}/secure"
 TOKEN = f"{PREFIX}/token"
 # Of the gateway's own routes; all others are for whoever has a token. `SECURE` decides for itself.
 OWN: Mapping[str, Who] = {
-    "/": Who.ANYONE,
+    **dict.fromkeys((PAGE, FILES), Who.ANYONE),
     **dict.fromkeys(OPEN, Who.ANYONE),
     **{PREFIX + path: Who.ANYONE for path in OPEN},
     TOKEN: Who.ANYONE,

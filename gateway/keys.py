@@ -8,6 +8,7 @@ from app.identity import Principal
 from app.logs import Allowance
 from gateway.metrics import Metrics
 from gateway.shared import Shared
+from gateway.spans import CallSpans, RequestSpans
 from gateway.workers import Workers
 
 METRICS = web.AppKey("METRICS", Metrics)
@@ -24,3 +25,6 @@ PRINCIPAL = web.RequestKey("PRINCIPAL", Principal)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 # Of the lines that tell which requests were served.
 TRACE_LINES = web.AppKey("TRACE_LINES", Allowance)
+# Where traces are kept; not there where they are not.
+REQUEST_SPANS = web.AppKey("REQUEST_SPANS", RequestSpans)
+CALL_SPANS = web.AppKey("CALL_SPANS", CallSpans)

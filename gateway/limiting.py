@@ -35,7 +35,10 @@ API = "/api"
 # The first segments of what is never limited, at the root and under `/api`: who watches over the
 # system must see it when it is busiest, and documentation is read to find out what went wrong.
 UNLIMITED = frozenset(
-    ("", "livez", "readyz", "metrics", "docs", "openapi.json", "asyncapi.json", "asyncapi.yaml")
+    (
+        *("", "console", "livez", "readyz", "metrics"),
+        *("docs", "openapi.json", "asyncapi.json", "asyncapi.yaml"),
+    )
 )
 READS = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 # Whoever has an IPv6 address has all of its network.

@@ -1,14 +1,15 @@
 """What is counted of every request; labels are bounded whatever clients send."""
 
-from functools import partial
 from http import HTTPMethod
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
 
-from gateway.bulkhead import Kind
-from gateway.workers import Worker, Workers
+from app.metrics.loop import LoopLag
+from app.metrics.registry import new_registry
+from app.metrics.scraping import CONTENT_TYPE, Scrapes
+from gateway.watching import WatchedWorkers
+from gateway.workers import Workers
 
 SERVICE = "gateway"
 OTHER = "other"
@@ -28,11 +29,17 @@ SEGMENTS = frozenset(
 
 
 class Metrics:
-    """The gateway's own metrics."""
+    """The gateway's own metrics.
+
+    Attributes:
+        loop: must be watched, as long as the process runs.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry = new_registry()
+        self._scrapes = Scrapes(self._registry)
+        self.loop = LoopLag(self._registry)
+        self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "http_requests_total",
             "Requests answered",
@@ -60,18 +67,6 @@ class Metrics:
         )
         self._redis = Gauge(
             "redis_available", "Whether Redis answered the last time", registry=self._registry
-        )
-        self._breakers = Gauge(
-            "circuit_breaker_state",
-            "0 closed, 1 half-open, 2 open",
-            ["target"],
-            registry=self._registry,
-        )
-        self._outstanding = Gauge(
-            "gateway_requests_outstanding",
-            "Requests under way at a worker",
-            ["target", "kind"],
-            registry=self._registry,
         )
         self._resent = Counter(
             "gateway_resends_total",
@@ -105,11 +100,7 @@ class Metrics:
 
     def watch(self, workers: Workers) -> None:
         """Show how it is with each worker, as of when it is asked."""
-        for worker in workers:
-            self._breakers.labels(worker.url).set_function(partial(_state, worker))
-            for kind in Kind:
-                shown = self._outstanding.labels(worker.url, kind.value)
-                shown.set_function(partial(_taken, worker, kind))
+        self._registry.register(WatchedWorkers(workers))
 
     def resent(self, *, allowed: bool) -> None:
         """Count a request that could be sent again."""
@@ -122,22 +113,24 @@ class Metrics:
     def observe(self, request: web.BaseRequest, status: int, seconds: float) -> None:
         """Count an answered request."""
         method = request.method if request.method in METHODS else "OTHER"
-        path = template(request.path)
-        self._requests.labels(SERVICE, method, path, str(status)).inc()
-        self._duration.labels(SERVICE, method, path).observe(seconds)
+        key = method, template(request.path), int(status)
+        requests, duration = self._bound.get(key) or self._bind(key)
+        requests.inc()
+        duration.observe(seconds)
+
+    def _bind(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+        """Once a method, path and status: looking one up by its labels costs more than counting."""
+        method, path, status = key
+        bound = self._bound[key] = (
+            self._requests.labels(SERVICE, method, path, str(status)),
+            self._duration.labels(SERVICE, method, path),
+        )
+        return bound
 
     async def handle(self, _request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus' text format."""
-        body = generate_latest(self._registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _state(worker: Worker) -> float:
-    return float(worker.breaker.state)
-
-
-def _taken(worker: Worker, kind: Kind) -> float:
-    return float(worker.places[kind].taken)
+        body = await self._scrapes.text()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
 def template(path: str) -> str:

@@ -17,14 +17,9 @@ ALLOWED = (hdrs.METH_GET, hdrs.METH_HEAD)
 class Own:
     """The gateway's own endpoints."""
 
-    def __init__(self, workers: Workers, name: str, stopping: asyncio.Event) -> None:
+    def __init__(self, workers: Workers, stopping: asyncio.Event) -> None:
         self._workers = workers
-        self._name = name
         self._stopping = stopping
-
-    async def index(self, _request: web.Request) -> web.Response:
-        """`GET /`: where the API is."""
-        return _json({"service": "orderflow-gateway", "instance": self._name, "api": "/api"})
 
     async def livez(self, _request: web.Request) -> web.Response:
         """`GET /livez`: this process answers."""

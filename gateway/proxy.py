@@ -16,7 +16,8 @@ from gateway.headers import Headers, to_client, to_worker
 from gateway.keys import WHOLE
 from gateway.metrics import Metrics
 from gateway.sending import Outgoing, Sender
-from gateway.tracing import trace_of
+from gateway.spans import CallSpans
+from gateway.tracing import told_of, trace_of
 from gateway.workers import Turn, Workers
 
 logger = structlog.get_logger()
@@ -48,8 +49,9 @@ class Proxy:
         workers: Workers,
         sessions: Mapping[Kind, ClientSession],
         metrics: Metrics,
+        spans: CallSpans | None = None,
     ) -> None:
-        self._sender = Sender(settings, workers, sessions, metrics)
+        self._sender = Sender(settings, workers, sessions, metrics, spans)
         self._name = settings.gateway_name
         self._body_max = settings.body_max_bytes
         self._limit_seconds = settings.gateway_timeout_seconds
@@ -174,8 +176,7 @@ async def relay(request: web.Request, answer: ClientResponse, turn: Turn) -> web
         turn.failed()
         if WHOLE in request:
             raise problem.broken_off() from error
-        trace = trace_of(request).id
-        logger.warning("answer broke off", path=request.path, trace=trace, error=str(error))
+        logger.warning("answer broke off", path=request.path, error=str(error), **told_of(request))
         if request.transport is not None:
             # A connection that is closed in order could end a complete answer.
             request.transport.abort()

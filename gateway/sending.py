@@ -14,12 +14,15 @@ from aiohttp import ClientError, ClientResponse, ClientSession, hdrs
 from yarl import URL
 
 from app.settings import Settings
+from app.telemetry.context import Place, parse
 from gateway import problem
 from gateway.budget import REQUEST_TIMEOUT, Deadline, RetryBudget, backoff
 from gateway.bulkhead import Kind, kind_of
 from gateway.headers import INSTANCE_ID, Headers
 from gateway.metrics import Metrics
 from gateway.problem import ProblemError
+from gateway.spans import CallSpans
+from gateway.tracing import TRACEPARENT
 from gateway.upstream import BrokenOffError, NeverSentError
 from gateway.workers import Turn, Worker, Workers
 
@@ -60,7 +63,9 @@ class Sender:
         workers: Workers,
         sessions: Mapping[Kind, ClientSession],
         metrics: Metrics,
+        spans: CallSpans | None = None,
     ) -> None:
+        self._spans = spans
         self._workers = workers
         self._sessions = sessions
         self._metrics = metrics
@@ -87,6 +92,8 @@ class Sender:
         if deadline.left <= 0:
             raise problem.ran_out()
         attempt = _Attempt(kind_of(outgoing.target, outgoing.headers))
+        if self._spans is not None:
+            attempt.under = parse(outgoing.headers.get(TRACEPARENT))
         self._budget.earn()
         try:
             async with asyncio.timeout_at(deadline.at):
@@ -132,12 +139,20 @@ class Sender:
     ) -> ClientResponse:
         outgoing.headers[REQUEST_TIMEOUT] = deadline.for_worker()
         attempt.given = deadline.left
-        return await self._sessions[attempt.kind].request(
-            outgoing.method,
-            URL(attempt.worker.url + outgoing.target, encoded=True),
-            headers=outgoing.headers,
-            data=outgoing.body,
-            allow_redirects=False,
+
+        async def request() -> ClientResponse:
+            return await self._sessions[attempt.kind].request(
+                outgoing.method,
+                URL(attempt.worker.url + outgoing.target, encoded=True),
+                headers=outgoing.headers,
+                data=outgoing.body,
+                allow_redirects=False,
+            )
+
+        if self._spans is None:
+            return await request()
+        return await self._spans.send(
+            outgoing, attempt.under, attempt.worker.url, attempt.resends, request
         )
 
     async def _pay(self, attempt: "_Attempt") -> None:
@@ -185,7 +200,7 @@ def _is_own_claim(outgoing: Outgoing, answer: ClientResponse) -> bool:
 class _Attempt:
     """What became of a request so far."""
 
-    __slots__ = ("given", "kind", "owes", "resends", "tried", "turn")
+    __slots__ = ("given", "kind", "owes", "resends", "tried", "turn", "under")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -194,6 +209,8 @@ class _Attempt:
         self.owes = False
         self.resends = 0
         self.given = 0.0
+        # The span that each attempt's is below.
+        self.under: Place | None = None
 
     @property
     def worker(self) -> Worker:

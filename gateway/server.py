@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from app.connection import (
     KEEPALIVE_SECONDS,
@@ -24,10 +25,11 @@ from app.connection import (
 from app.logs import Allowance
 from gateway import problem
 from gateway.headers import INSTANCE_ID
-from gateway.keys import METRICS, NAME, STOPPING, TRACE_LINES
+from gateway.keys import METRICS, NAME, REQUEST_SPANS, STOPPING, TRACE_LINES
 from gateway.metrics import Metrics
 from gateway.problem import ProblemError
-from gateway.tracing import TRACE_ID, trace_of
+from gateway.spans import RequestSpans
+from gateway.tracing import TRACE_ID, told_of, trace_of
 
 logger = structlog.get_logger()
 
@@ -63,8 +65,14 @@ class Answers:
     """Makes sure that every request gets an answer and is counted."""
 
     def __init__(
-        self, handler: Handler, metrics: Metrics, name: str, trace_lines: Allowance
+        self,
+        handler: Handler,
+        metrics: Metrics,
+        name: str,
+        trace_lines: Allowance,
+        spans: RequestSpans | None = None,
     ) -> None:
+        self._spans = spans
         self._handler = handler
         self._metrics = metrics
         self._name = name
@@ -76,7 +84,10 @@ class Answers:
         began = time.perf_counter()
         status = CLIENT_GONE
         error: Exception | None = None
+        response: web.StreamResponse | None = None
         taken: int | None = 0
+        span = self._spans.begin(request) if self._spans is not None else None
+        bound = bind_contextvars(trace_id=trace_of(request).trace_id)
         try:
             try:
                 refusal = refusal_of(request.version, request.raw_headers)
@@ -93,7 +104,7 @@ class Answers:
                 raise
             except Exception as caught:
                 error = caught
-                logger.exception("failed", path=request.path, trace=trace_of(request).id)
+                logger.exception("failed", path=request.path, **told_of(request))
                 response = self._explained(request, problem.of_status(500, {}))
             status = response.status
             return response
@@ -104,7 +115,10 @@ class Answers:
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 _log(request, status, seconds, error)
             elif not request.path.endswith(PROBES) and self._trace_lines.take():
-                _tell(request, status, seconds)
+                _tell(request, response, status, seconds)
+            if span is not None:
+                span.end(status, response)
+            reset_contextvars(**bound)
 
     def unreadable(self, request: web.BaseRequest, error: BaseException | None) -> web.Response:
         """The answer to what could not be parsed."""
@@ -135,14 +149,16 @@ def _problem(error: Exception) -> ProblemError:
     return problem.unreadable("The request's body can't be read.")
 
 
-def _tell(request: web.BaseRequest, status: int, seconds: float) -> None:
+def _tell(
+    request: web.BaseRequest, response: web.StreamResponse | None, status: int, seconds: float
+) -> None:
     logger.info(
         "served",
         method=request.method,
         path=request.path,
         status=status,
         seconds=round(seconds, 4),
-        trace=trace_of(request).id,
+        **told_of(request, response),
     )
 
 
@@ -156,7 +172,7 @@ def _log(
         path=request.path,
         status=status,
         seconds=round(seconds, 4),
-        trace=trace_of(request).id,
+        **told_of(request),
         error=str(cause or error or ""),
     )
 
@@ -230,7 +246,11 @@ class GatewayRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         answers = Answers(
-            server.request_handler, self.app[METRICS], self.app[NAME], self.app[TRACE_LINES]
+            server.request_handler,
+            self.app[METRICS],
+            self.app[NAME],
+            self.app[TRACE_LINES],
+            self.app.get(REQUEST_SPANS),
         )
         return GatewayServer(answers, OPTIONS, server)
 

@@ -4,7 +4,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 TRACE_ID = "X-Trace-Id"
 TRACEPARENT = "traceparent"
@@ -18,6 +18,9 @@ VALID = re.compile(
     r"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<rest>-.*)?"
 )
 CURRENT_VERSION = "00-"
+TRACE_ID_OF = slice(3, 35)
+# In a path, or in the address of what was made.
+ORDER = re.compile(r"/orders/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![^/?])")
 SAMPLED = "01"
 
 
@@ -34,6 +37,11 @@ class Trace:
     id: str
     traceparent: str
     continued: bool
+
+    @property
+    def trace_id(self) -> str:
+        """The id that all who take part in the trace know it by."""
+        return self.traceparent[TRACE_ID_OF]
 
 
 TRACE = web.RequestKey("TRACE", Trace)
@@ -61,3 +69,22 @@ def trace_of(request: web.BaseRequest) -> Trace:
         trace = new_trace(headers.get(TRACE_ID), headers.get(TRACEPARENT))
         request[TRACE] = trace
     return trace
+
+
+def order_of(request: web.BaseRequest, response: web.StreamResponse | None) -> str | None:
+    """The order that the request is about, or has made."""
+    made = response.headers.get(hdrs.LOCATION) if response is not None else None
+    found = ORDER.search(made or request.path)
+    return found[1] if found else None
+
+
+def told_of(request: web.BaseRequest, response: web.StreamResponse | None = None) -> dict[str, str]:
+    """What a line of the log says of a request: its trace, the client's own id of it where that is
+    another, and its order if it is about one."""
+    trace = trace_of(request)
+    told = {"trace_id": trace.trace_id}
+    if trace.id != trace.trace_id:
+        told["client_trace_id"] = trace.id
+    if (order_id := order_of(request, response)) is not None:
+        told["order_id"] = order_id
+    return told

@@ -150,10 +150,9 @@ class Workers:
         breaker: Callable[[], Breaker] = Breaker,
         draw: Callable[[Sequence[Worker], int], list[Worker]] = random.sample,
     ) -> None:
-        self._all = tuple(
-            Worker(url, breaker(), {kind: Compartment(limits[kind]) for kind in Kind})
-            for url in urls
-        )
+        self._limits = limits
+        self._breaker = breaker
+        self._all = tuple(self._made(url) for url in urls)
         self._balancing = balancing
         self._draw = draw
         self._next = 0
@@ -168,6 +167,17 @@ class Workers:
     def live(self) -> int:
         """How many are live."""
         return sum(worker.live for worker in self._all)
+
+    def replace(self, urls: Collection[str]) -> None:
+        """These are the workers now. One that stays keeps its state; what is under way at one
+        that goes goes on."""
+        known = {worker.url: worker for worker in self._all}
+        self._all = tuple(known.get(url) or self._made(url) for url in urls)
+        self._next %= max(len(self._all), 1)
+
+    def _made(self, url: str) -> Worker:
+        places = {kind: Compartment(self._limits[kind]) for kind in Kind}
+        return Worker(url, self._breaker(), places)
 
     def choose(self, tried: Collection[Worker], kind: Kind = Kind.ORDINARY) -> Worker | None:
         """A worker that lives, whose breaker admits a request, and that has a place for it."""

@@ -36,6 +36,7 @@ class LogMailer:
                         "messageId": message.id,
                     }
                 ),
+                extra={"data": _traced(message)},
             )
         return [Delivery(Answer.ACCEPTED)] * len(messages)
 
@@ -44,3 +45,9 @@ def _about(telling: Telling) -> dict[str, str | int]:
     if isinstance(telling, MovieMilestoneReached):
         return {"movieId": telling.movie_id, "milestone": telling.milestone}
     return {"orderId": telling.order_id, "userId": telling.user_id}
+
+
+def _traced(message: Message) -> dict[str, str]:
+    """What the line is found by."""
+    found = {"trace_id": message.trace_id, "order_id": getattr(message.telling, "order_id", None)}
+    return {name: value for name, value in found.items() if value is not None}

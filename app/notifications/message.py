@@ -38,6 +38,9 @@ ATOM = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"
 LOCAL_PART = re.compile(rf"{ATOM}(\.{ATOM})*")
 DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
+# As in answers over HTTP: who asks about a message can be told all that led to it.
+TRACE_ID = "X-Trace-Id"
+
 REASONS = {
     "OUT_OF_STOCK": "an item is out of stock",
     "UNKNOWN_PRODUCT": "we do not have one of its items",
@@ -53,12 +56,18 @@ Telling = OrderConfirmed | OrderCancelled | MovieMilestoneReached
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message before its templates are filled in; `at` is when it happened, ISO 8601."""
+    """A message before its templates are filled in.
+
+    Attributes:
+        at: when it happened, ISO 8601.
+        trace_id: of the request that led to it.
+    """
 
     id: str
     recipient: Recipient
     telling: Telling
     at: str
+    trace_id: str | None = None
 
     @property
     def subject(self) -> str:
@@ -160,6 +169,8 @@ def mime(message: Message, sender: str) -> bytes:
     mail["Subject"] = message.subject
     # RFC 3834: no answering machine need answer.
     mail["Auto-Submitted"] = "auto-generated"
+    if message.trace_id is not None:
+        mail[TRACE_ID] = message.trace_id
     mail.set_content(rendered.text, cte="quoted-printable")
     mail.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
     mail.set_boundary(f"=_{sha256(message.id.encode()).hexdigest()[:32]}")

@@ -155,7 +155,7 @@ def own(say: Callable[[str], None], **settings: str) -> Iterator[System]:
     simulation = {name: settings.get(name, value) for name, value in OWN_SIMULATION.items()}
     folder = Path(tempfile.mkdtemp(prefix="orderflow-demo-"))
     try:
-        environment = {"WORKERS": "1", **_block_of_ports(), **settings}
+        environment = {"WORKERS": "1", "PROMETHEUS": "off", **_block_of_ports(), **settings}
         world = World(folder, environment, say)
     except LocalError as error:
         shutil.rmtree(folder)
@@ -166,7 +166,7 @@ def own(say: Callable[[str], None], **settings: str) -> Iterator[System]:
     fresh = _Guarded()
     try:
         try:
-            install(say)
+            install(say, optional=False)
             java.build()
             world.up(fresh)
         except LocalError as error:

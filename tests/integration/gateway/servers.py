@@ -59,13 +59,14 @@ class Upstream:
     livez: int = 200
     readyz: int = 200
     name: str = "worker-1"
+    host: str = LOOPBACK
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     checks: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
         app = web.Application(client_max_size=0)
@@ -79,7 +80,7 @@ class Upstream:
             shutdown_timeout=0.05,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, self.port)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = site.port
 

@@ -1,12 +1,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from gateway.keys import STOPPING
-from tests.integration.gateway.servers import free_port_url, gateway, upstream
+from gateway.keys import STOPPING, WORKERS
+from infra.demo.spans import read
+from tests.integration.gateway.servers import SELDOM_SECONDS, free_port_url, gateway, upstream
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -16,13 +18,15 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 HEX = re.compile("[0-9a-f]{32}")
 
 
-async def test_the_root_points_to_the_api() -> None:
+async def test_the_root_is_the_console_which_asks_under_api() -> None:
     async with (
         upstream() as worker,
         gateway(worker) as front,
         front.client.get("/") as answer,
     ):
-        assert "/api" == (await answer.json())["api"]
+        assert "text/html" == answer.content_type
+        assert 'data-api="/api"' in await answer.text()
+    assert [] == worker.seen
 
 
 @pytest.mark.parametrize("path", ["/livez", "/api/livez"])
@@ -135,6 +139,36 @@ async def test_the_worker_gets_the_trace_and_its_own_name_reaches_the_client() -
             assert "worker-9" == answer.headers["X-Worker-Id"]
         assert trace == worker.seen[0].headers["X-Trace-Id"]
         assert trace == worker.seen[0].headers["traceparent"].split("-")[1]
+
+
+async def test_each_worker_that_is_asked_is_a_span_and_goes_on_from_it(tmp_path: Path) -> None:
+    file, trace, gone = tmp_path / "spans", "a" * 32, free_port_url()
+    async with (
+        upstream() as worker,
+        gateway(
+            gone,
+            worker,
+            traces_file=str(file),
+            gateway_balancing="round_robin",
+            gateway_health_interval_seconds=SELDOM_SECONDS,
+        ) as front,
+    ):
+        for process in front.app[WORKERS]:
+            process.mark_live()
+        for _ in range(2):
+            headers = {"traceparent": f"00-{trace}-{'b' * 16}-01"}
+            async with front.client.get("/api/orders", headers=headers) as answer:
+                assert (200, trace) == (answer.status, answer.headers["X-Trace-Id"])
+    spans = read([file], trace)
+    served = [span for span in spans if span.kind == "server"]
+    calls = [span for span in spans if span.kind == "client"]
+    assert [("GET /api/orders", "b" * 16)] * 2 == [(span.name, span.parent) for span in served]
+    assert {span.id for span in served} == {span.parent for span in calls}
+    answered = [span.id for span in calls if "http.response.status_code" in span.attributes]
+    assert answered == [seen.headers["traceparent"].split("-")[2] for seen in worker.seen]
+    ports = [span.attributes["server.port"] for span in calls if span.id not in answered]
+    assert [int(gone.rpartition(":")[2])] == ports
+    assert '"message":"NeverSentError"' in file.read_text()
 
 
 async def test_a_valid_traceparent_reaches_the_worker_as_it_is() -> None:

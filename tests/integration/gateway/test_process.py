@@ -225,10 +225,11 @@ async def test_only_failures_are_logged_one_line_each() -> None:
         async with asyncio.timeout(WAIT_SECONDS):
             _, said = await started.communicate()
         lines = [json.loads(line) for line in said.splitlines()]
+        assert {"listening", "stopping"} <= {line["event"] for line in lines}
         about_requests = [line for line in lines if "path" in line]
         assert 1 == len(about_requests)
         expected = ("request failed", "POST", "/api/orders", failed, "t-1")
         line = about_requests[0]
         assert expected == tuple(
-            line[name] for name in ("event", "method", "path", "status", "trace")
+            line[name] for name in ("event", "method", "path", "status", "client_trace_id")
         )

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from gateway.tracing import new_trace
+from gateway.tracing import ORDER, new_trace
 
 pytestmark = pytest.mark.timeout(10)
 
@@ -71,3 +71,16 @@ def test_an_invalid_traceparent_is_replaced(given: str) -> None:
     assert MADE.fullmatch(trace.traceparent)
     assert given != trace.traceparent
     assert not trace.continued
+
+
+@pytest.mark.parametrize("end", ["", "/cancel", "?x=1"])
+def test_an_order_is_known_by_its_path(end: str) -> None:
+    order = "825c73c6-9624-5263-ae7d-10ab655ee73f"
+    found = ORDER.search(f"/api/orders/{order}{end}")
+    assert found is not None
+    assert order == found[1]
+
+
+@pytest.mark.parametrize("path", ["/api/orders", "/api/orders/x", f"/api/orders/{'0' * 36}"])
+def test_no_other_path_is_taken_for_an_orders(path: str) -> None:
+    assert ORDER.search(path) is None

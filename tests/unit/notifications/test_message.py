@@ -1,5 +1,6 @@
 """The message: both forms tell the same, and no client's words break out of their place."""
 
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -103,6 +104,13 @@ def test_the_headers_say_who_to_whom_when_and_that_no_machine_need_answer() -> N
     assert f"Your order {order_id(1)} is confirmed" == mail["Subject"]
     assert "Fri, 09 Dec 2011 12:50:00 +0000" == mail["Date"]
     assert "auto-generated" == mail["Auto-Submitted"]
+
+
+def test_the_trace_that_led_to_it_is_in_a_header() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    assert trace == sent(replace(message(), trace_id=trace))["X-Trace-Id"]
+    assert sent(message())["X-Trace-Id"] is None
 
 
 def test_sent_again_it_is_the_same_to_the_last_byte() -> None:
