@@ -14,8 +14,6 @@ from infra.local.java import ROOT
 from infra.local.ports import LOOPBACK, Port
 from infra.local.process import Program, Stage
 
-# What `SPLIT=1` starts: one process a service.
-SERVICES = ("order", "inventory", "payment", "notification", "audit", "analytics", "movies")
 # A worker joins its groups and reads its tables back before it is ready.
 WORKER_START_SECONDS = 90.0
 # It serves for up to 10 s until no gateway sends it anything, and gives up stopping after 25 s.

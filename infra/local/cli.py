@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from infra.local import java
+from infra.local import java, prometheus
 from infra.local.errors import LocalError
 from infra.local.given import flag
 from infra.local.health import HEALTHY, condition
-from infra.local.install import install
+from infra.local.install import install, install_browser
 from infra.local.process import Started
 from infra.local.run import Run
 from infra.local.world import NAME, World
@@ -48,13 +48,15 @@ def up(folder: Path, environment: Mapping[str, str]) -> int:
     """Start what is missing, in the background."""
     world = World(folder, environment)
     world.check()
-    install()
+    install(optional=prometheus.wanted(environment))
     print("Starting what is missing:", flush=True)
     world.up([])
-    api = f"API: {world.api}; " if world.has_workers() else ""
+    api = f"console: {world.console}; API: {world.api}; " if world.has_workers() else ""
     if api and world.front.tls is not None:
         certificate = world.front.tls.certificate.path
         api += f"with TLS: {world.tls_api} (certificate: {certificate}); "
+    if world.prometheus is not None:
+        api += f"Prometheus: {world.prometheus}; "
     print(f"Ready. {api}logs: {folder / 'logs'}; `make down` stops it.")
     return 0
 
@@ -119,8 +121,15 @@ def run(folder: Path, environment: Mapping[str, str]) -> int:
     """Start all in the foreground, send orders, check the books."""
     wanted = Run(folder, environment)
     wanted.world.check()
-    install()
+    install(optional=prometheus.wanted(environment))
     return wanted.main()
+
+
+def install_tests(folder: Path, environment: Mapping[str, str]) -> int:
+    """What `install` does, and a browser to test the console with."""
+    install()
+    install_browser()
+    return 0
 
 
 def install_only(folder: Path, environment: Mapping[str, str]) -> int:
@@ -150,4 +159,5 @@ COMMANDS: dict[str, Callable[[Path, Mapping[str, str]], int]] = {
     "clean": clean,
     "run": run,
     "install": install_only,
+    "install-tests": install_tests,
 }

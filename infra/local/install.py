@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,20 @@ PACKAGES = {
     "kcat": "kcat",
     "xz": "xz-utils",
 }
+# All else works without these.
+OPTIONAL = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
+# What the tests of the console are run in, and letters for it to draw.
+BROWSER = {"chromium": "chromium", "fc-list": "fontconfig"}
+BROWSER_FONTS = "fonts-liberation"
 # Kafka 4.1's brokers, and our own classes.
 OLDEST_JAVA = 17
 # 350 MB of packages over a slow line.
 APT_SECONDS = 1800
+# Somebody else's installation may take as long.
+LOCK_SECONDS = 600
 COMPOSE = java.ROOT / "docker-compose.yml"
 # Debian's package scripts ask this file before they start a service; 101 means "don't".
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -35,33 +45,52 @@ POLICY_TEXT = "#!/bin/sh\n# Orderflow's installer, while it runs: start no servi
 Say = Callable[[str], None]
 
 
-def install(say: Say = print) -> None:
-    """Install what is missing; raise `LocalError` with the command to type where we may not."""
-    absent = missing()
-    if absent:
-        packages = sorted({PACKAGES[program] for program in absent})
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise LocalError(advice(absent))
-        say(f"Installing {' '.join(packages)} (for {', '.join(absent)}) ...")
-        _apt(packages)
-        absent = missing()
-        if absent:
+def install(say: Say = print, *, optional: bool = True) -> None:
+    """Install what is missing; raise `LocalError` with the command to type where we may not.
+
+    What is `OPTIONAL` stops nothing: where it can't be had, that is said.
+    """
+    absent, wished = missing(), missing(OPTIONAL) if optional else []
+    if absent or wished:
+        if os.geteuid() == 0 and shutil.which("apt-get") is not None:
+            say(f"Installing {' '.join(_packages([*absent, *wished]))} ...")
+            _provide(absent, wished)
+        elif absent:
+            raise LocalError(advice([*absent, *wished]))
+        if absent := missing():
             raise LocalError(f"still missing after the installation: {', '.join(absent)}")
+        if optional and (wished := missing(OPTIONAL)):
+            say(f"Going on without {', '.join(wished)}. {advice(wished)}")
     _require_java()
     if not java.is_built():
         say("Building the Java servers (Kafka and the MongoDB wire server) ...")
     java.build()
 
 
-def missing(which: Callable[[str], str | None] | None = None) -> list[str]:
+def install_browser(say: Say = print) -> None:
+    """Install Chromium, if it is missing; raise `LocalError` as `install` does."""
+    if not (absent := missing(BROWSER)):
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise LocalError(advice(absent))
+    packages = [*_packages(absent), BROWSER_FONTS]
+    say(f"Installing {' '.join(packages)} ...")
+    _apt(packages)
+    if absent := missing(BROWSER):
+        raise LocalError(f"still missing after the installation: {', '.join(absent)}")
+
+
+def missing(
+    programs: Mapping[str, str] = PACKAGES, which: Callable[[str], str | None] | None = None
+) -> list[str]:
     """Return the programs that are not there."""
     find = which or _which
-    return [program for program in PACKAGES if find(program) is None]
+    return [program for program in programs if find(program) is None]
 
 
 def advice(absent: list[str]) -> str:
     """Say what is missing and what to type."""
-    packages = " ".join(sorted({PACKAGES[program] for program in absent}))
+    packages = " ".join(_packages(absent))
     containers = ", or use docker-compose.yml" if COMPOSE.exists() else ""
     return (
         f"missing: {', '.join(absent)}. On Debian or Ubuntu:\n"
@@ -69,6 +98,21 @@ def advice(absent: list[str]) -> str:
         f"Elsewhere install them by the system's own means (Java {OLDEST_JAVA} or newer)"
         f"{containers}."
     )
+
+
+def _packages(programs: Iterable[str]) -> list[str]:
+    return sorted({{**PACKAGES, **OPTIONAL, **BROWSER}[program] for program in programs})
+
+
+def _provide(absent: Sequence[str], wished: Sequence[str]) -> None:
+    """Install all in one go; where that fails, what is needed alone."""
+    try:
+        _apt(_packages([*absent, *wished]))
+    except LocalError:
+        if not wished:
+            raise
+        if absent:
+            _apt(_packages(absent))
 
 
 def _which(program: str) -> str | None:
@@ -81,7 +125,11 @@ def _apt(packages: list[str]) -> None:
     with _no_services():
         for command in (
             ("apt-get", "update", "-qq"),
-            ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages),
+            (
+                *("apt-get", "install", "-y", "-qq", "--no-install-recommends"),
+                # Another installation may be under way, as on a machine that was just started.
+                *("-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", *packages),
+            ),
         ):
             try:
                 done = subprocess.run(

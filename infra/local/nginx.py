@@ -92,6 +92,8 @@ def nginx(data: Path, log: Path, front: Front, gateways: Sequence[str]) -> Progr
         command=command,
         log=log,
         cwd=data,
+        # Its log's times, as those of all the others.
+        environment={"TZ": "UTC"},
         check=f"{url}/readyz",
         address=url,
         stage=Stage.FRONT,

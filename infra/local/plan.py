@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from infra.local import apps, secrets, servers
+from app.parts import SAGA_ORDERS, services_of
+from infra.local import apps, prometheus, secrets, servers
 from infra.local.certificate import Certificate
 from infra.local.given import count, flag
 from infra.local.nginx import STRATEGY, Front, Tls, nginx
@@ -20,6 +21,10 @@ FOREIGN = {"kafka": "KAFKA_BOOTSTRAP_SERVERS", "mongo": "MONGODB_URL", "redis": 
 # What our processes get unless the user says otherwise: no tokens, and a bounded number of lines in
 # the logs by which one order can be followed.
 DEFAULTS = {"AUTH": "off", "TRACE_LOG_LINES": "20"}
+# By which the user has spans sent elsewhere, or chooses which are kept.
+TRACES_FILE = "TRACES_FILE"
+COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+SAMPLER = "OTEL_TRACES_SAMPLER"
 
 
 class Plan:
@@ -57,10 +62,30 @@ class Plan:
         return f"http://{LOOPBACK}:{self.ports.nginx.number}/api"
 
     @property
+    def console(self) -> str:
+        """The address of the console."""
+        return f"http://{LOOPBACK}:{self.ports.nginx.number}/"
+
+    @property
     def tls_api(self) -> str | None:
         """The same with TLS, where that is asked for."""
         tls = self.front.tls
         return None if tls is None else f"https://{LOOPBACK}:{tls.port.number}/api"
+
+    @property
+    def monitored(self) -> bool:
+        """Say whether Prometheus is wanted and can be had; without it all else works as well."""
+        return (
+            self.has_workers()
+            and prometheus.wanted(self.given)
+            and prometheus.program() is not None
+        )
+
+    @property
+    def prometheus(self) -> str | None:
+        """URL of Prometheus, where it is to run."""
+        port = self.ports.prometheus.number
+        return f"http://{LOOPBACK}:{port}" if self.monitored else None
 
     def has_workers(self) -> bool:
         """Say whether the application is wanted, or, with `WORKERS=0`, the servers only."""
@@ -92,12 +117,25 @@ class Plan:
             return missing
         workers = self._worker_programs()
         gateways = self._gateway_programs([worker.address for worker in workers])
-        return [*missing, *workers, *gateways, self.nginx_program(gateways)]
+        front = self.nginx_program(gateways)
+        beside = [self._prometheus_program(workers, gateways)] if self.monitored else []
+        return [*missing, *workers, *gateways, front, *beside]
 
     def nginx_program(self, gateways: Sequence[Program]) -> Program:
         """Return nginx in front of these gateways."""
         behind = [f"{LOOPBACK}:{gateway.ports[0].number}" for gateway in gateways]
         return nginx(*self._places("nginx"), self.front, behind)
+
+    def _prometheus_program(
+        self, workers: Sequence[Program], gateways: Sequence[Program]
+    ) -> Program:
+        targets = {
+            prometheus.WORKERS: [
+                prometheus.Target.of(one, one.environment["SERVICES"]) for one in workers
+            ],
+            prometheus.GATEWAYS: [prometheus.Target.of(one, "gateway") for one in gateways],
+        }
+        return prometheus.prometheus(*self._places(prometheus.NAME), self.ports.prometheus, targets)
 
     def _gateway_programs(self, workers: Sequence[str]) -> list[Program]:
         programs = []
@@ -105,20 +143,37 @@ class Plan:
             name = f"gateway-{i + 1}"
             port = Port(self.ports.gateway.number + i, self.ports.gateway.variable)
             log = self._places(name)[1]
-            programs.append(apps.gateway(name, port, workers, log, self.environment()))
+            environment = {**self.environment(), **self._traces(name)}
+            programs.append(apps.gateway(name, port, workers, log, environment))
         return programs
 
     def _worker_programs(self) -> list[Program]:
         if self.split:
-            services = [(f"worker-{service}", service) for service in apps.SERVICES]
+            saga_order = self.given.get("SAGA_ORDER") or SAGA_ORDERS[0]
+            services = [(f"worker-{name}", name) for name in services_of(saga_order)]
         else:
             services = [(f"worker-{i + 1}", "all") for i in range(self.workers)]
         programs = []
         for i, (name, service) in enumerate(services):
             port = Port(self.ports.worker.number + i, self.ports.worker.variable)
-            environment = {**self.environment(), **self.worker_defaults, "SERVICES": service}
+            environment = {
+                **self.environment(),
+                **self._traces(name),
+                **self.worker_defaults,
+                "SERVICES": service,
+            }
             programs.append(apps.worker(name, port, *self._places(name), environment))
         return programs
+
+    def _traces(self, name: str) -> dict[str, str]:
+        """Return where a process keeps its spans, and of which requests: with a collector, of all;
+        else of those alone whose client wants it, as `infra/demo/trace-follow` does."""
+        if self.given.get(TRACES_FILE):
+            return {}
+        traces = {TRACES_FILE: str(self.folder / "logs" / f"{name}.spans.jsonl")}
+        if not any(self.given.get(variable) for variable in (*COLLECTORS, SAMPLER)):
+            traces[SAMPLER] = "parentbased_always_off"
+        return traces
 
     def _places(self, name: str) -> tuple[Path, Path]:
         return self.folder / "data" / name, self.folder / "logs" / f"{name}.log"

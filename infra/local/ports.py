@@ -41,6 +41,7 @@ class Ports:
     mongodb: Port
     redis: Port
     nginx_tls: Port
+    prometheus: Port
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:
@@ -64,6 +65,7 @@ class Ports:
             mongodb=read("MONGODB_PORT", 27017),
             redis=read("REDIS_PORT", 6379),
             nginx_tls=read("NGINX_TLS_PORT", 8443),
+            prometheus=read("PROMETHEUS_PORT", 9090),
         )
 
     @classmethod

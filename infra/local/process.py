@@ -41,6 +41,7 @@ class Stage(IntEnum):
     WORKER = 1
     GATEWAY = 2
     FRONT = 3
+    MONITORING = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ class Run:
             print("Starting the servers, workers and gateway:", flush=True)
             self.world.up(self.fresh)
             self._say_kept()
+            print(f"Watch the orders come in: {self.world.console}", flush=True)
             status = self._work()
             leaving = flag(self.given, "EXIT")
             if status == 0 or not leaving:
@@ -194,6 +195,7 @@ class Run:
         workers = [one.address for one in programs if one.is_worker()]
         gateways = [f"{one.address}/api" for one in programs if one.stage == Stage.GATEWAY]
         rows = {
+            "console": self.world.console,
             "API": self.world.api,
             **({"TLS": self.world.tls_api} if self.world.tls_api else {}),
             "gateways": " ".join(gateways),
@@ -201,9 +203,10 @@ class Run:
             "Kafka": environment["KAFKA_BOOTSTRAP_SERVERS"],
             "MongoDB": environment["MONGODB_URL"],
             "Redis": environment["REDIS_URL"],
+            **({"Prometheus": self.world.prometheus} if self.world.prometheus else {}),
             "logs": str(self.world.folder / "logs"),
         }
-        print("\n" + "\n".join(f"  {name:<8} {value}" for name, value in rows.items()), flush=True)
+        print("\n" + "\n".join(f"  {name:<10} {value}" for name, value in rows.items()), flush=True)
 
     def _stay(self) -> None:
         """Wait for a signal, and say so if a program ends on its own."""

@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 import pytest
 
-from infra.local import apps, java, secrets, servers
+from infra.local import apps, java, prometheus, secrets, servers
 from infra.local.control import GatewayProcess, Process, WorkerProcess
 from infra.local.ports import Port, Ports, free_ports
 from infra.local.process import Program
@@ -32,6 +32,7 @@ __all__ = [
     "local_servers",
     "make_topics",
     "start_gateway",
+    "start_prometheus",
     "start_worker",
 ]
 
@@ -184,6 +185,25 @@ def start_gateway(
     gateway = GatewayProcess(apps.gateway(name, Port(number, "the port"), urls, log, environment))
     _start(gateway, wait=wait)
     return gateway
+
+
+def start_prometheus(
+    local: LocalServers,
+    targets: Mapping[str, Sequence[prometheus.Target]],
+    *,
+    rules: Sequence[Path] = prometheus.RULES,
+    interval: str = prometheus.INTERVAL,
+    wait: bool = True,
+) -> Process:
+    """Start a Prometheus of the test's own over these targets; servers bring none by themselves."""
+    data = local.directory / "data" / prometheus.NAME
+    log = local.directory / "logs" / f"{prometheus.NAME}.log"
+    port = Port(free_ports(1)[0], "the port")
+    process = Process(
+        prometheus.prometheus(data, log, port, targets, rules=rules, interval=interval)
+    )
+    _start(process, wait=wait)
+    return process
 
 
 def _start(process: Process, *, wait: bool) -> None:

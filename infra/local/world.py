@@ -20,7 +20,7 @@ from infra.local.state import StateFile
 # A server of somebody else's may be starting too.
 FOREIGN_SECONDS = 20.0
 # What is started anew where it was started with other settings than are asked for now.
-CHANGING = (Stage.GATEWAY, Stage.FRONT)
+CHANGING = (Stage.GATEWAY, Stage.FRONT, Stage.MONITORING)
 
 # Width of the column of names in what we say.
 NAME = 16
@@ -199,13 +199,14 @@ class World(Plan):
         self.say(f"  {program.name:<{NAME}} ready, {program.address}")
 
     def _renew(self, program: Program, there: Started, running: Mapping[str, Started]) -> None:
-        """Give a running gateway, or nginx, the settings that are asked for now."""
+        """Give a running gateway, nginx or Prometheus the settings that are asked for now."""
         if program.stage == Stage.FRONT:
             self.say(f"  {program.name:<{NAME}} takes new settings")
             self.state.add(reload(program, there))
             self._wait(program, self.state.load().running()[program.name])
             return
-        self.say(f"  {program.name:<{NAME}} starts again, for other workers")
+        why = "other settings" if program.stage == Stage.MONITORING else "other workers"
+        self.say(f"  {program.name:<{NAME}} starts again, for {why}")
         self.down([there])
         self._wait(program, self._spawn(program, running, []))
 
@@ -242,7 +243,7 @@ class World(Plan):
 
 
 def outdated(started: Started, program: Program) -> bool:
-    """Say whether a gateway or nginx runs that was told something else when it started."""
+    """Say whether a gateway, nginx or Prometheus runs that was told something else at its start."""
     return program.stage in CHANGING and started.shape != program.shape()
 
 

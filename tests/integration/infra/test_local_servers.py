@@ -149,6 +149,7 @@ def variables(ports: Ports) -> dict[str, str]:
         "WORKER_PORT": ports.worker,
         "GATEWAY_PORT": ports.gateway,
         "NGINX_PORT": ports.nginx,
+        "PROMETHEUS_PORT": ports.prometheus,
     }
     return {variable: str(port.number) for variable, port in chosen.items()}
 

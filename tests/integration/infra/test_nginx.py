@@ -168,12 +168,26 @@ def test_the_access_log_names_gateway_and_trace_and_leaves_probes_out(
         nginx.ask("GET", path, X_Trace_Id="abc-1")
     log = nginx.folder / "access.log"
 
-    assert wait_until(lambda: "/api/last " in log.read_text(), WAIT_SECONDS)
-    lines = [line for line in log.read_text().splitlines() if line.endswith(" abc-1")]
+    assert wait_until(lambda: "/api/last" in log.read_text(), WAIT_SECONDS)
+    every = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [line for line in every if line["trace_id"] == "abc-1"]
     *_, line = lines
-    assert '"GET /api/last HTTP/1.1" 200' in line
-    assert any(f' "{gateway.address}" "' in line for gateway in gateways)
-    assert not any("livez" in one or "readyz" in one or "metrics" in one for one in lines)
+    assert ("GET /api/last HTTP/1.1", 200) == (line["request"], line["status"])
+    assert line["gateway"] in {gateway.address for gateway in gateways}
+    assert line["timestamp"].endswith("Z")
+    requests = [one["request"] for one in lines]
+    assert not any("livez" in one or "readyz" in one or "metrics" in one for one in requests)
+
+
+def test_a_client_can_not_break_the_access_logs_lines_or_forge_one(nginx: Nginx) -> None:
+    forged = b'GET /api/x","trace_id":"forged HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    nginx.send(forged)
+    log = nginx.folder / "access.log"
+
+    assert wait_until(lambda: "forged" in log.read_text(), WAIT_SECONDS)
+    every = [json.loads(line) for line in log.read_text().splitlines()]
+    (line,) = [one for one in every if "forged" in one["request"]]
+    assert "forged" != line["trace_id"]
 
 
 def test_an_event_reaches_the_client_before_the_next_is_sent(

@@ -22,8 +22,9 @@ def test_without_variables_the_ports_are_those_of_the_contract() -> None:
     ports = Ports.from_environment({})
 
     front = [ports.gateway, ports.nginx, ports.nginx_tls]
-    numbers = [*front, ports.worker, ports.kafka, ports.mongodb, ports.redis]
-    assert [port.number for port in numbers] == [3000, 8000, 8443, 6066, 9092, 27017, 6379]
+    servers = [ports.kafka, ports.mongodb, ports.redis, ports.prometheus]
+    numbers = [port.number for port in (*front, ports.worker, *servers)]
+    assert [3000, 8000, 8443, 6066, 9092, 27017, 6379, 9090] == numbers
 
 
 def test_a_variable_moves_its_port_and_kafkas_controller_follows_kafka() -> None:

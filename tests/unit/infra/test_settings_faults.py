@@ -2,7 +2,11 @@
 
 import pytest
 
-from app.settings import SERVICE_NAMES, Settings, settings
+from app.parts import services_of
+from app.settings import Settings, settings
+
+# Of the default saga.
+SERVICES = services_of()
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +59,7 @@ def test_settings_that_don_t_go_together_are_told_in_their_own_words(
 ) -> None:
     lines = refused(monkeypatch, capsys, SERVICES="foo")
 
-    known = ", ".join(SERVICE_NAMES)
+    known = ", ".join(SERVICES)
     expected = f"error: SERVICES='foo': no service foo; there are {known}"
     assert [expected] == lines
 

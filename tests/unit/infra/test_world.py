@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import SERVICE_NAMES
+from app.parts import services_of
 from infra.local.errors import LocalError
 from infra.local.places import require_apart
 from infra.local.ports import LOOPBACK, Ports, free_ports
 from infra.local.process import Program, Stage, Started, start_ticks
 from infra.local.run import Run
 from infra.local.world import World
+
+# Of the default saga.
+SERVICES = services_of()
 
 
 def world(folder: Path, **environment: str) -> World:
@@ -31,8 +34,8 @@ def named(programs: list[Program], name: str) -> Program:
 def test_by_default_there_are_two_workers_of_all_services(tmp_path: Path) -> None:
     programs = world(tmp_path).programs()
 
-    expected = ["kafka", "mongo", "redis", "worker-1", "worker-2", "gateway-1", "nginx"]
-    assert expected == names(programs)
+    servers = ["kafka", "mongo", "redis"]
+    assert [*servers, "worker-1", "worker-2", "gateway-1", "nginx", "prometheus"] == names(programs)
     assert named(programs, "worker-2").environment["SERVICES"] == "all"
     assert named(programs, "worker-2").ports[0].number == 6067
 
@@ -41,8 +44,8 @@ def test_split_starts_one_worker_a_service_each_at_its_own_port(tmp_path: Path) 
     workers = [one for one in world(tmp_path, SPLIT="1").programs() if "worker" in one.name]
 
     services = [worker.environment["SERVICES"] for worker in workers]
-    assert list(SERVICE_NAMES) == services
-    ports = [6066 + n for n in range(len(SERVICE_NAMES))]
+    assert list(SERVICES) == services
+    ports = [6066 + n for n in range(len(SERVICES))]
     assert ports == [worker.ports[0].number for worker in workers]
 
 
@@ -55,6 +58,33 @@ def test_the_gateway_is_told_of_every_worker(tmp_path: Path) -> None:
 
     expected = "http://127.0.0.1:7000,http://127.0.0.1:7001,http://127.0.0.1:7002"
     assert expected == gateway.environment["GATEWAY_WORKERS"]
+
+
+def test_each_process_keeps_its_spans_in_a_file_of_those_requests_that_ask_for_it(
+    tmp_path: Path,
+) -> None:
+    programs = world(tmp_path).programs()
+    own = [one.environment for one in programs if one.stage in (Stage.WORKER, Stage.GATEWAY)]
+
+    assert 3 == len({environment["TRACES_FILE"] for environment in own})
+    assert {"parentbased_always_off"} == {one["OTEL_TRACES_SAMPLER"] for one in own}
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, {"OTEL_TRACES_SAMPLER"}),
+        ({"OTEL_TRACES_SAMPLER": "always_on"}, {"OTEL_TRACES_SAMPLER"}),
+        ({"TRACES_FILE": "/tmp/spans"}, {"OTEL_TRACES_SAMPLER", "TRACES_FILE"}),
+    ],
+    ids=str,
+)
+def test_who_says_where_spans_go_or_which_are_kept_is_not_overruled(
+    tmp_path: Path, given: dict[str, str], missing: set[str]
+) -> None:
+    worker = named(world(tmp_path, **given).programs(), "worker-1").environment
+
+    assert missing == {"OTEL_TRACES_SAMPLER", "TRACES_FILE"} - worker.keys()
 
 
 def test_each_gateway_has_a_name_and_a_port_of_its_own_and_nginx_knows_all(tmp_path: Path) -> None:
@@ -170,6 +200,7 @@ def free_environment() -> dict[str, str]:
         "GATEWAY_PORT": str(ports.gateway.number),
         "NGINX_PORT": str(ports.nginx.number),
         "NGINX_TLS_PORT": str(ports.nginx_tls.number),
+        "PROMETHEUS_PORT": str(ports.prometheus.number),
         "WORKER_PORT": str(ports.worker.number),
         "WORKERS": "1",
     }

@@ -15,8 +15,9 @@ from app.trace_log import RecordTraces
 from app.web.acceptance import derived_id
 from infra.demo.claims import DemoError
 from infra.demo.kafka import partition_of
+from infra.demo.spans import Span, roots, tree
 from infra.demo.system import Simulation
-from infra.demo.trace import END, HANDLED, SERVICES, Lines
+from infra.demo.trace import SERVICES, Lines
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ORDER = "825c73c6-9624-5263-ae7d-10ab655ee73f"
@@ -52,10 +53,16 @@ def test_a_key_goes_where_kafkas_clients_put_it() -> None:
     ]
 
 
-def told(caplog: pytest.LogCaptureFixture, *types: str, per_second: float = 10.0) -> list[str]:
+def told(
+    caplog: pytest.LogCaptureFixture, *types: str, per_second: float = 10.0
+) -> list[dict[str, Any]]:
     records = [
         SimpleNamespace(
-            headers=[("ce_type", kind.encode()), ("traceparent", f"00-{TRACE}-b7-01".encode())],
+            headers=[
+                ("ce_type", kind.encode()),
+                ("correlationid", ORDER.encode()),
+                ("traceparent", f"00-{TRACE}-b7-01".encode()),
+            ],
             key=ORDER.encode(),
             topic="order.events.v1",
             partition=3,
@@ -66,18 +73,24 @@ def told(caplog: pytest.LogCaptureFixture, *types: str, per_second: float = 10.0
     traces = RecordTraces("orders-audit", Allowance(per_second, clock=lambda: 0.0))
     with caplog.at_level(logging.INFO, "app.trace_log"):
         traces.handled([cast("Chunk", SimpleNamespace(records=records))], 0)
-    return caplog.messages
+    return [vars(record)["data"] for record in caplog.records]
 
 
-def test_a_services_line_is_found_again_with_its_order_and_its_end(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    first, last = told(caplog, "OrderPlaced", "OrderConfirmed")
-    found = HANDLED.search(first)
-    assert found is not None
-    assert ("orders-audit", "OrderPlaced", ORDER, "order.events.v1") == found.groups()
-    assert (None, True) == (END.search(first), END.search(last) is not None)
-    assert ORDER == Lines(services={"orders-audit": [("worker-1", first)]}).order_id
+def test_a_services_line_is_found_again_with_its_order(caplog: pytest.LogCaptureFixture) -> None:
+    (line,) = told(caplog, "OrderPlaced")
+    expected = {
+        "trace_id": TRACE,
+        "order_id": ORDER,
+        "group": "orders-audit",
+        "type": "OrderPlaced",
+        "id": "",
+        "key": ORDER,
+        "topic": "order.events.v1",
+        "partition": 3,
+        "offset": 0,
+    }
+    assert expected == line
+    assert ORDER == Lines(services={"audit": [line]}).order_id
 
 
 def test_no_more_records_are_told_than_are_allowed(caplog: pytest.LogCaptureFixture) -> None:
@@ -86,22 +99,26 @@ def test_no_more_records_are_told_than_are_allowed(caplog: pytest.LogCaptureFixt
     assert [] == told(caplog, "OrderPlaced", per_second=0.0)
 
 
-def test_a_header_that_would_break_the_line_is_quoted(caplog: pytest.LogCaptureFixture) -> None:
-    (line,) = told(caplog, "Order\nPlaced\x1b[2J")
-    assert r"handled Order\nPlaced\x1b[2J of" in line
-
-
 def test_an_order_is_followed_only_when_every_service_has_told_its_end(tmp_path: Path) -> None:
     def lines(*services: str) -> Lines:
-        said: dict[str, list[tuple[str, str]]] = {
-            f"orders-{name}": [("worker-1", f"trace {TRACE}: x handled OrderConfirmed of y")]
-            for name in services
-        }
-        return Lines(["x"], [("g", "x")], [("w", "x")], said)
+        said: dict[str, list[Any]] = {name: [{"type": "OrderConfirmed"}] for name in services}
+        return Lines([{}], [{}], [{}], said)
 
     assert lines(*SERVICES).complete
     assert not lines(*SERVICES[1:]).complete
     assert not Lines(services=lines(*SERVICES).services).complete
     unended: Any = lines(*SERVICES)
-    unended.services["orders-audit"] = [("w", "handled OrderPlaced of y")]
+    unended.services["audit"] = [{"type": "OrderPlaced"}]
     assert not unended.complete
+
+
+def test_spans_are_one_tree_where_each_but_the_first_is_below_another() -> None:
+    def span(name: str, parent: str, began: int) -> Span:
+        return Span(name, parent, name, "consumer", "audit", "worker-1", began, began + 1)
+
+    first, second, third = span("a", "client", 1), span("b", "a", 2), span("c", "b", 3)
+    aside = span("d", "a", 4)
+    spans = [first, second, third, aside]
+    assert [(0, "a"), (1, "b"), (2, "c"), (1, "d")] == [(n, one.name) for n, one in tree(spans)]
+    assert [first] == roots(spans)
+    assert [first, third] == roots([first, third, aside])

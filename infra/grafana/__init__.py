@@ -1,0 +1,1 @@
+"""Grafana's dashboards, described once and written as JSON: `python -m infra.grafana`."""
