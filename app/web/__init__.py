@@ -11,8 +11,11 @@ import faust
 from aiohttp.typedefs import Middleware
 
 from app.connection import KEEPALIVE_SECONDS, LINE_MAX_BYTES
+from app.console import FILES, PAGE, Console
 from app.events import Event
 from app.logs import Allowance
+from app.metrics.registry import REGISTRY
+from app.metrics.scraping import Scrapes
 from app.resources import Resources
 from app.saga import SAGAS
 from app.settings import Settings
@@ -23,6 +26,7 @@ from app.stores.locks import FencedLocks
 from app.stores.stock import StockStore
 from app.stores.stock_history import StockHistory
 from app.stores.users import UserStore
+from app.telemetry.spans import Spans
 from app.web import analytics, queries
 from app.web.acceptance import Acceptor
 from app.web.accepted import AcceptedOrders
@@ -33,11 +37,14 @@ from app.web.claims import STORED_TIMEOUT_SECONDS
 from app.web.deadline import begun, in_time
 from app.web.health import HealthViews
 from app.web.indexing import Indexing
+from app.web.metrics import SERVICE
 from app.web.middleware import answered, instance_headers
 from app.web.movies import MovieViews
+from app.web.operating import operator_views
 from app.web.orders import OrderViews
 from app.web.participants import PaymentViews, StockViews
 from app.web.reading import Reader
+from app.web.recorded import request_spans
 from app.web.reference import reference_routes
 from app.web.routes import Route, add_routes
 from app.web.sagas import SagaViews
@@ -51,10 +58,11 @@ from app.web.waiting import OrderWatcher
 __all__ = ["Route", "add_routes", "application_options", "register"]
 
 
-def application_options(settings: Settings) -> Mapping[str, Any]:
+def application_options(settings: Settings, spans: Spans | None = None) -> Mapping[str, Any]:
     """What the web server's aiohttp application is made with (`web_application_options`)."""
+    recorded = [] if spans is None else [request_spans(spans.of(SERVICE))]
     return {
-        "middlewares": [*_told(settings), answered, in_time, authorized(settings)],
+        "middlewares": [*recorded, *_told(settings), answered, in_time, authorized(settings)],
         "client_max_size": settings.body_max_bytes,
         # Who has left need not be waited for; what must not stop half-way is shielded.
         # Bodies are not inflated: a small one could be made of a gigabyte.
@@ -71,7 +79,7 @@ def application_options(settings: Settings) -> Mapping[str, Any]:
 def _told(settings: Settings) -> list[Middleware]:
     if not settings.trace_log_lines:
         return []
-    return [request_traces(settings.worker_name, Allowance(settings.trace_log_lines))]
+    return [request_traces(Allowance(settings.trace_log_lines))]
 
 
 def register(app: faust.App, resources: Resources) -> None:
@@ -86,6 +94,7 @@ def register(app: faust.App, resources: Resources) -> None:
         resources.redis,
         lease_seconds=settings.lock_lease_seconds,
         wait_seconds=settings.lock_wait_seconds,
+        observer=resources.listeners.locks,
     )
     mount(app, resources, keys, locks)
     serve_with(app, settings.worker_name)
@@ -155,7 +164,9 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
     stock_views = StockViews(
         database,
         Stocking(
-            stock=StockStore(database[repositories.STOCK]),
+            stock=StockStore(
+                database[repositories.STOCK], on_refused=resources.listeners.stock_refused
+            ),
             history=StockHistory(database),
             locks=locks,
             clock=resources.clock,
@@ -177,6 +188,7 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
         database=database,
         stored=movie_stores.movies(database).get,
     )
+    operating_views = operator_views(resources)
     health_views = HealthViews(
         pings={
             "mongodb": partial(mongo.ping, database),
@@ -185,6 +197,7 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
         },
         services_ready=services_ready,
         stopping=stopping,
+        scraped=Scrapes(REGISTRY).text,
     )
     add_routes(
         app,
@@ -206,10 +219,17 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
             Route("GET", "/movies", movie_views.list),
             Route("GET", "/movies/{movieId}", movie_views.get),
             Route("POST", "/movies/{movieId}/views", movie_views.post),
+            Route("GET", "/topics", operating_views.topics),
+            Route("GET", "/topics/{topic}/messages", operating_views.messages),
+            Route("GET", "/groups", operating_views.groups),
+            Route("GET", "/dlq", operating_views.letters),
+            Route("POST", "/dlq/{topic}/replay", operating_views.replay),
+            Route("POST", "/dlq/{topic}/discard", operating_views.discard),
             Route("GET", "/livez", health_views.live),
             Route("GET", "/readyz", health_views.ready),
             Route("GET", "/metrics", health_views.metrics),
             *reference_routes(),
+            *console_routes(),
         ),
     )
     web_app = app.web.web_app
@@ -228,6 +248,12 @@ def mount(app: faust.App, resources: Resources, keys: Keys, locks: Locks) -> Non
     gather, close_gatherer = analytics.gatherer(resources)
     analytics.mount(app, resources, gather)
     web_app.on_cleanup.append(close_gatherer)
+
+
+def console_routes() -> tuple[Route, ...]:
+    """The routes of the console; they are no part of the API's reference."""
+    console = Console()
+    return Route("GET", PAGE, console.page), Route("GET", FILES, console.file)
 
 
 async def _ping(resources: Resources) -> None:

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Protocol
 from uuid import UUID, uuid4, uuid5
 
+from structlog.contextvars import bind_contextvars
+
 from app.domain.order import SOURCE, Order
 from app.events import Event, timestamp
 from app.stores.errors import TransientStoreError
@@ -109,6 +111,8 @@ class Acceptor:
                 "Orders can't be accepted now; nothing was done with this one. Send it again.",
                 retry_after=RETRY_PUBLISH_SECONDS,
             )
+        # Of this work's own context: `Shielded` made it.
+        bind_contextvars(order_id=order_id)
         now = self.clock()
         placed = order.placed(order_id, now)
         event = Event.first(placed, source=SOURCE, at=timestamp(now), traceparent=traceparent)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextvars import Context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ class BatchedLookup(Generic[T]):
         if found is None:
             found = self._wanted[key] = asyncio.get_running_loop().create_future()
         if self._loading is None or self._loading.done():
-            self._loading = asyncio.create_task(self._run())
+            # Of no request's own context: it asks for many.
+            self._loading = asyncio.create_task(self._run(), context=Context())
         return await asyncio.shield(found)  # others may wait for the same
 
     async def _run(self) -> None:

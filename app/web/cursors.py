@@ -16,7 +16,8 @@ from app.web.problems import ProblemError
 
 PARAMETER = "cursor"
 DIGEST_BYTES = 6
-ALPHABET = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+# The longest are those of dead letters, that hold an offset of each partition.
+ALPHABET = re.compile(r"[A-Za-z0-9_-]{1,4096}")
 
 
 def encode(listed: str, *position: str) -> str:

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.metrics.scraping import CONTENT_TYPE
 from app.web.answers import json_response
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,13 @@ class HealthViews:
         pings: for each server that this needs, a call that raises when it does not answer.
         services_ready: for each service of this process, whether it takes part in its group.
         stopping: whether this process was told to stop.
+        scraped: all metrics as Prometheus' text.
     """
 
     pings: Mapping[str, Callable[[], Awaitable[None]]]
     services_ready: Callable[[], Mapping[str, bool]]
     stopping: Callable[[], bool]
+    scraped: Callable[[], Awaitable[bytes]]
 
     async def live(self, request: web.Request) -> web.Response:
         """`GET /livez`: the loop runs, or there would be no answer; 503 once it is to stop, so that
@@ -55,7 +57,7 @@ class HealthViews:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await self.scraped(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answers(self, name: str) -> bool:
         try:

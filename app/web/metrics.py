@@ -1,17 +1,25 @@
-"""What is counted: every request, and late events; labels are bounded whatever clients send."""
+"""What is counted of every request; labels are bounded whatever clients send."""
 
+from functools import cache
 from http import HTTPMethod
 
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
+from app.metrics.registry import REGISTRY
+
 REQUESTS = Counter(
-    "http_requests_total", "Requests answered", ["service", "method", "path", "status"]
+    "http_requests_total",
+    "Requests answered",
+    ["service", "method", "path", "status"],
+    registry=REGISTRY,
 )
 DURATION = Histogram(
-    "http_request_duration_seconds", "Time to the answer", ["service", "method", "path"]
+    "http_request_duration_seconds",
+    "Time to the answer",
+    ["service", "method", "path"],
+    registry=REGISTRY,
 )
-LATE = Counter("late_events_total", "Events too late for some of their windows", ["topic"])
 
 SERVICE = "worker"
 UNMATCHED = "unmatched"
@@ -23,13 +31,19 @@ def observe(request: web.Request, status: int, seconds: float) -> None:
     """Count an answered request under its route's template."""
     method = request.method if request.method in METHODS else OTHER_METHOD
     path = route_template(request)
-    REQUESTS.labels(SERVICE, method, path, str(status)).inc()
-    DURATION.labels(SERVICE, method, path).observe(seconds)
+    _requests(method, path, int(status)).inc()
+    _duration(method, path).observe(seconds)
 
 
-def count_late(topic: str, events: int) -> None:
-    """Count events that came after the grace of some window they belong to."""
-    LATE.labels(topic).inc(events)
+# There are as many as there are routes, methods and statuses.
+@cache
+def _requests(method: str, path: str, status: int) -> Counter:
+    return REQUESTS.labels(SERVICE, method, path, str(status))
+
+
+@cache
+def _duration(method: str, path: str) -> Histogram:
+    return DURATION.labels(SERVICE, method, path)
 
 
 def route_template(request: web.Request) -> str:
@@ -40,4 +54,4 @@ def route_template(request: web.Request) -> str:
 
 def count_unreadable(status: int) -> None:
     """Count what was refused before it was looked at, mostly because it was not HTTP."""
-    REQUESTS.labels(SERVICE, OTHER_METHOD, UNMATCHED, str(int(status))).inc()
+    _requests(OTHER_METHOD, UNMATCHED, int(status)).inc()

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from app.connection import SERVER
 from app.stores.errors import TransientStoreError
 from app.web import metrics, problems
 from app.web.problems import ProblemError
-from app.web.tracing import TRACE_ID_HEADER, trace_of
+from app.web.tracing import TRACE_ID_HEADER, told_of, trace_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,14 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     """Every request gets an answer, is counted and timed."""
     began = time.perf_counter()
     status = CLIENT_GONE
+    # No order yet; whoever learns of one binds it.
+    bound = bind_contextvars(trace_id=trace_of(request).trace_id, order_id=...)
     try:
         response = await _answer(request, handler)
         status = response.status
         return response
     finally:
+        reset_contextvars(**bound)
         metrics.observe(request, status, time.perf_counter() - began)
 
 
@@ -54,7 +58,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         if isinstance(error, ConnectionError) and _is_gone(request):
             return web.Response(status=CLIENT_GONE)
-        logger.exception("%s %s: trace %s", request.method, request.path, trace_of(request).id)
+        logger.exception(
+            "%s %s failed", request.method, request.path, extra={"data": told_of(request)}
+        )
         return problems.of_status(HTTPStatus.INTERNAL_SERVER_ERROR, {}).response(request)
 
 

@@ -25,7 +25,7 @@ from app.web.reading import Reader
 from app.web.rendering import cancelling, order_document
 from app.web.requests import UserId, parse_order, read_json_body
 from app.web.shielded import Shielded
-from app.web.tracing import trace_of
+from app.web.tracing import about_order, trace_of
 
 LISTED = "orders"
 PAGE_DEFAULT = 50
@@ -61,6 +61,7 @@ class OrderViews:
             self.reader.until_ended.require_room()
         traceparent = trace_of(request).traceparent
         accepted = await self._to_its_end(self.acceptor.accept(order, key, traceparent))
+        about_order(request, accepted.order_id)
         return await self._answer(request, accepted, seconds)
 
     async def get(self, request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.web.problems import ProblemError, invalid
 from app.web.requests import error_of, errors_of
+from app.web.tracing import about_order
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KEY_HEADER = "Idempotency-Key"
@@ -49,6 +50,7 @@ def order_id_of(request: web.Request) -> str:
     order_id = request.match_info["orderId"].lower()
     if not UUID.fullmatch(order_id):
         raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such order: its id is not a UUID.")
+    about_order(request, order_id)
     return order_id
 
 

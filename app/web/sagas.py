@@ -13,6 +13,7 @@ from app.resources import Clock
 from app.saga import Saga, SagaState
 from app.stores.listing import Position, sagas_page
 from app.stores.mongo import Database, Stored
+from app.stores.traces import trace_of_order
 from app.web import cursors
 from app.web.access import caller_of
 from app.web.answers import json_response
@@ -79,9 +80,9 @@ class SagaViews:
         if not order.history:
             raise unavailable(f"Order {order_id} was accepted and is not stored yet.")
         attempts = await self._attempts([order])
-        return json_response(
-            saga_document(order, self.saga, self.clock(), attempts.get(order_id, {}))
-        )
+        document = saga_document(order, self.saga, self.clock(), attempts.get(order_id, {}))
+        trace = await trace_of_order(self.database, order_id)
+        return json_response(document | {"traceId": trace} if trace else document)
 
     async def _attempts(self, orders: Iterable[Order]) -> Mapping[str, Mapping[str, int]]:
         """How often each order's steps were asked to undo, where that has failed."""

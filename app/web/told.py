@@ -7,12 +7,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from app.logs import Allowance
-from app.web.tracing import TRACE_ID_HEADER, trace_of
+from app.web.tracing import TRACE_ID_HEADER, told_of
 
 logger = logging.getLogger(__name__)
 
 
-def request_traces(worker: str, allowance: Allowance) -> Middleware:
+def request_traces(allowance: Allowance) -> Middleware:
     """A middleware that tells of the requests that came with a trace, as a gateway's do; probes
     do not."""
 
@@ -23,14 +23,16 @@ def request_traces(worker: str, allowance: Allowance) -> Middleware:
         began = time.perf_counter()
         response = await handler(request)
         logger.info(
-            "trace %s: %s answered %s %s with %d in %.1f ms",
-            trace_of(request).id,
-            worker,
-            request.method,
-            # Percent-encoded as it came, so that it can't break the line.
-            request.raw_path,
-            response.status,
-            (time.perf_counter() - began) * 1000,
+            "answered",
+            extra={
+                "data": {
+                    **told_of(request),
+                    "method": request.method,
+                    "path": request.raw_path,
+                    "status": response.status,
+                    "seconds": round(time.perf_counter() - began, 4),
+                }
+            },
         )
         return response
 

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 
 from aiohttp import web
+from structlog.contextvars import bind_contextvars
 
 TRACE_ID_HEADER = "X-Trace-Id"
 TRACEPARENT_HEADER = "traceparent"
@@ -16,6 +17,7 @@ HEX_ID = re.compile(r"[0-9a-f]{32}")
 TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 FIRST_VERSION = "00"
 SAMPLED = "01"
+TRACE_ID = slice(3, 35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,21 @@ class Trace:
     Attributes:
         id: what the client sees as `X-Trace-Id`.
         traceparent: what the events that the request leads to carry.
+        continued: whether it came with the request, so that somebody has begun the trace.
     """
 
     id: str
     traceparent: str
+    continued: bool = False
+
+    @property
+    def trace_id(self) -> str:
+        """The id that all who take part in the trace know it by."""
+        return self.traceparent[TRACE_ID]
 
 
 STORED = web.RequestKey("trace", Trace)
+ORDER = web.RequestKey("order", str)
 
 
 def parse_traceparent(header: str | None) -> tuple[str, str] | None:
@@ -50,7 +60,7 @@ def new_trace(trace_id: str | None, traceparent: str | None) -> Trace:
     given = trace_id if trace_id and SANE_ID.fullmatch(trace_id) else None
     parsed = parse_traceparent(traceparent)
     if parsed is not None:
-        return Trace(given or parsed[0], parsed[1])
+        return Trace(given or parsed[0], parsed[1], continued=True)
     usable = given is not None and HEX_ID.fullmatch(given) and given.strip("0")
     trace = given if given and usable else secrets.token_hex(16)
     made = f"{FIRST_VERSION}-{trace}-{secrets.token_hex(8)}-{SAMPLED}"
@@ -65,3 +75,23 @@ def trace_of(request: web.BaseRequest) -> Trace:
         trace = new_trace(headers.get(TRACE_ID_HEADER), headers.get(TRACEPARENT_HEADER))
         request[STORED] = trace
     return trace
+
+
+def about_order(request: web.BaseRequest, order_id: str) -> None:
+    """Note which order the request is about, for those who tell of it, and for what is logged from
+    now on; `app/web/middleware.py` ends that with the request."""
+    request[ORDER] = order_id
+    bind_contextvars(order_id=order_id)
+
+
+def told_of(request: web.BaseRequest) -> dict[str, str]:
+    """What a line of the log says of a request: its trace, the client's own id of it where that is
+    another, and its order if it is about one."""
+    trace = trace_of(request)
+    told = {"trace_id": trace.trace_id}
+    if trace.id != trace.trace_id:
+        told["client_trace_id"] = trace.id
+    order_id = request.get(ORDER)
+    if order_id is not None:
+        told["order_id"] = order_id
+    return told

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextvars import Context
 
 from app.domain.order import Order
 from app.web.problems import unavailable
@@ -56,7 +57,8 @@ class OrderWatcher:
         self._waiting.setdefault(order_id, set()).add(found)
         self._count += 1
         if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll())
+            # Of no request's own context: it asks for many.
+            self._polling = asyncio.create_task(self._poll(), context=Context())
         try:
             async with asyncio.timeout(seconds):
                 return await found

@@ -16,12 +16,15 @@ Merging itself is pure: `app.tables.merging`, `app.tables.timing`.
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
 
 from app.agents.analytics import ORDER_DIMENSIONS, plan
 from app.resources import Resources
+from app.saga import SAGAS
+from app.stores.listing import pending_courses
 from app.tables.folding import WindowFold
 from app.tables.keys import By
 from app.tables.movies import ACTION_DIMENSIONS, VIEW_DIMENSIONS, HappeningFold
@@ -36,6 +39,7 @@ from app.web.analytics.owners import GroupOwners, KnownOwners, canonical
 from app.web.analytics.parts import PartViews
 from app.web.analytics.queries import Gather, TableQueries
 from app.web.analytics.views import AnalyticsViews
+from app.web.flow import FlowViews
 from app.web.routes import Route, add_routes
 
 __all__ = ["gatherer", "mount", "table_queries"]
@@ -108,10 +112,19 @@ def mount(app: faust.App, resources: Resources, gather: Gather) -> None:
         ranked_by=By.USER,
     )
     views = AnalyticsViews(answers, feed, windows.sizes, windows.by)
+    flow = FlowViews(
+        partial(pending_courses, resources.reads),
+        partial(answers.summary, allow_partial=True),
+        SAGAS[conf.saga_order],
+        resources.clock,
+        time.monotonic,
+    )
     part_views = PartViews(resources.tables, conf.cluster_token)
     add_routes(
         app,
         (
+            # Before `/sagas/{orderId}` by its plain path; it needs what the tables know.
+            Route("GET", "/sagas/flow", flow.get),
             Route("GET", "/analytics", views.summary),
             Route("GET", "/analytics/windows", views.windows),
             Route("GET", "/analytics/top", views.top),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 from aiohttp import web
@@ -120,7 +121,8 @@ class Feed:
         if self._next is None or self._next.done():
             self._next = asyncio.get_running_loop().create_future()
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            # Of no request's own context: it asks for many.
+            self._asking = asyncio.create_task(self._ask(), context=Context())
         return self._next
 
     async def _ask(self) -> None:
@@ -179,4 +181,4 @@ class Report:
             except Exception:
                 logger.exception("the analytics can't be reported")
             else:
-                logger.info("analytics %s", encoded(summary).decode())
+                logger.info("analytics", extra={"data": {"analytics": summary}})

@@ -5,6 +5,7 @@
 | shared.py    | parameters, headers and answers that many operations have |
 | worker.py    | the table: what each route of a worker takes and answers |
 | analytics.py | its part for the analytics |
+| operating.py | its part for topics, groups and dead letters |
 | health.py    | its part for supervisors and readers |
 | document.py  | the document that a table makes |
 

@@ -11,6 +11,7 @@ from app.web import orders, participants, requests, sagas, users
 from app.web.openapi import analytics
 from app.web.openapi.document import document
 from app.web.openapi.health import HEALTH
+from app.web.openapi.operating import OPERATING
 from app.web.openapi.operation import Answer, Operation, Operations, Parameter, ok, problems
 from app.web.openapi.shared import IDEMPOTENCY_KEY, OF_A_BODY, PREFER, cursor, limit
 from app.web.schemas import directory
@@ -122,6 +123,14 @@ ORDERS: Operations = {
             limit(sagas.PAGE_DEFAULT, sagas.PAGE_MOST),
             cursor(),
         ),
+    ),
+    ("GET", "/sagas/flow"): Operation(
+        "getSagaFlow",
+        "sagas",
+        "How many orders wait at each step now",
+        ok(answers.SagaFlow, headers=("Cache-Control",)),
+        problems(503),
+        description="Up to a second old.",
     ),
     ("GET", "/sagas/{orderId}"): Operation(
         "getSaga",
@@ -235,7 +244,14 @@ DIRECTORY: Operations = {
         example={"userId": "alice"},
     ),
 }
-WORKER: Operations = {**ORDERS, **STOCK, **DIRECTORY, **analytics.ANALYTICS, **HEALTH}
+WORKER: Operations = {
+    **ORDERS,
+    **STOCK,
+    **DIRECTORY,
+    **analytics.ANALYTICS,
+    **OPERATING,
+    **HEALTH,
+}
 TAGS = {
     "orders": "Placing orders, and what comes of them.",
     "sagas": "How far each order's saga has come, for those who look after the system.",
@@ -243,6 +259,7 @@ TAGS = {
     "users": "A simple directory.",
     "movies": "Views of movies, and what users do.",
     "analytics": "Counts over all orders, exact.",
+    "kafka": "Topics, consumer groups and dead letters, for those who look after the system.",
     "health": "For supervisors, balancers and Prometheus.",
     "reference": "What this API and its events are.",
     "cluster": "Between workers.",

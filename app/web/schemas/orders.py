@@ -112,6 +112,10 @@ class SagaCourse(AnswerModel):
     compensations: list[Compensation]
     reason: Reason = absent()
     history: list[HeardEvent]
+    trace_id: str = absent(
+        description="The trace of the request that placed the order; of one saga alone, once the "
+        "order's events are recorded."
+    )
 
 
 class SagaPage(AnswerModel):
@@ -119,6 +123,31 @@ class SagaPage(AnswerModel):
 
     sagas: list[SagaCourse]
     next_cursor: Cursor
+
+
+class FlowStep(AnswerModel):
+    """Orders that wait at a step now."""
+
+    step: str = Field(description="`order`: its steps were heard of, and the order not yet.")
+    direction: Literal["forward", "back"]
+    waiting: Count
+    oldest_seconds: Annotated[float, Field(ge=0)] = absent(
+        description="Since the last event of the one that waits longest."
+    )
+
+
+class SagaFlow(AnswerModel):
+    """Where orders are in the saga now, and what came of the others."""
+
+    steps: list[FlowStep] = Field(description="Forward in their order, then back.")
+    pending: Count = Field(description="Orders that have not ended.")
+    at_least: Literal[True] = absent(
+        description="There are more under way: the oldest of them are counted."
+    )
+    confirmed: Count | None = Field(description="Null where no partition answers now.")
+    cancelled: Count | None
+    cancelled_by: dict[str, Count]
+    partial: Literal[True] = absent(description="Partitions are missing in what has ended.")
 
 
 class Payment(AnswerModel):

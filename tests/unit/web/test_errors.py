@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
+from app.metrics.registry import REGISTRY
 from tests.unit.web.conftest import BODY, World
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
