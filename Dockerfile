@@ -1,7 +1,7 @@
 # One image for workers, gateway and commands; what it runs is the command's choice.
-ARG PYTHON=3.12
+ARG PYTHON=3.12.12
 
-FROM python:${PYTHON}-slim AS builder
+FROM python:${PYTHON}-slim-bookworm AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -21,7 +21,7 @@ COPY app ./app
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/orderflow/bin/python install --no-deps .
 
-FROM python:${PYTHON}-slim
+FROM python:${PYTHON}-slim-bookworm
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Orderflow" \

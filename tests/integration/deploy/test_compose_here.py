@@ -1,4 +1,7 @@
-"""docker-compose.yml at work without Docker: its services as processes, started as it says."""
+"""docker-compose.yml at work without Docker: its services as processes, started as it says.
+
+Two replicas of `worker`, as they come, and beside them one of `payment`, of the profile `scale`.
+"""
 
 import json
 import urllib.request
@@ -16,7 +19,7 @@ from infra.local.control import Process
 from infra.local.health import kafka_answers, wait_until
 from infra.local.ports import LOOPBACK
 from tests.integration.deploy.here import Here, kafka_properties
-from tests.unit.deploy.compose import environment_of, services, workers
+from tests.unit.deploy.compose import environment_of, services
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -26,8 +29,9 @@ ORDER = {"userId": "ada", "items": [{"productId": "ITEM-0007", "quantity": 2, "p
 @dataclass
 class System:
     here: Here
-    workers: dict[str, Process]
-    second_payment: Process
+    worker: Process
+    second: Process
+    payment: Process
     gateway: Process
     nginx: Process
 
@@ -40,14 +44,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         start_all(stack, here.kafka(), here.mongo(), here.redis())
         done = here.run("topics")
         assert done.returncode == 0, done.stdout + done.stderr
-        replicas = {name: here.worker(name) for name in workers()}
-        second = here.worker("payment", replica=2)
-        gateway = here.gateway([*replicas.values(), second])
+        replicas = here.worker("worker"), here.worker("worker", replica=2), here.worker("payment")
+        gateway = here.gateway(replicas)
         nginx = here.nginx()
-        start_all(stack, *replicas.values(), second)
+        start_all(stack, *replicas)
         start_all(stack, gateway)
         start_all(stack, nginx)
-        yield System(here, replicas, second, gateway, nginx)
+        yield System(here, *replicas, gateway, nginx)
 
 
 def start_all(stack: ExitStack, *processes: Process) -> None:
@@ -66,9 +69,9 @@ def ask(url: str, body: Any = None, **headers: str) -> tuple[dict[str, str], Any
 
 
 def test_every_service_is_healthy_by_its_own_check(system: System) -> None:
-    for name, process in {**system.workers, "gateway": system.gateway}.items():
+    replicas = [("worker", system.worker), ("worker", system.second), ("payment", system.payment)]
+    for name, process in [*replicas, ("gateway", system.gateway)]:
         assert system.here.healthy(name, process), process.log_tail()
-    assert system.here.healthy("payment", system.second_payment)
 
 
 def test_kafka_answers_containers_and_the_host(system: System) -> None:
@@ -77,7 +80,7 @@ def test_kafka_answers_containers_and_the_host(system: System) -> None:
 
 
 def test_an_order_sent_to_nginx_is_confirmed(system: System) -> None:
-    stocked = system.here.run("order", "faust", "-A", "app", "stock", "--csv", "-")
+    stocked = system.here.run("worker", "faust", "-A", "app", "stock", "--csv", "-")
     assert stocked.returncode == 0, stocked.stdout + stocked.stderr
 
     headers, order = ask(f"{system.nginx.url}/api/orders", ORDER, Prefer="wait=30")
@@ -87,33 +90,40 @@ def test_an_order_sent_to_nginx_is_confirmed(system: System) -> None:
 
 
 def test_replicas_of_a_service_have_names_of_their_own(system: System) -> None:
-    replicas = [system.workers["payment"], system.second_payment]
+    replicas = [system.worker, system.second, system.payment]
 
     names = [ask(f"{replica.url}/readyz")[0]["X-Instance-Id"] for replica in replicas]
 
-    assert names == ["payment-payment-1", "payment-payment-2"]
+    assert names == ["worker-worker-1", "worker-worker-2", "payment-payment-1"]
+
+
+def test_a_service_that_is_scaled_alone_is_of_the_same_group(system: System) -> None:
+    ready = [
+        ask(f"{one.url}/readyz")[1]["checks"]["services"] for one in (system.worker, system.payment)
+    ]
+
+    assert ready[0].keys() > ready[1].keys() == {"payment"}
 
 
 def test_a_replica_that_is_killed_comes_back_into_its_group(system: System) -> None:
     """As a container that its restart policy starts again: the same name, the same address."""
-    replica = system.second_payment
+    replica = system.second
     replica.kill9()
 
-    assert not system.here.healthy("payment", replica)
+    assert not system.here.healthy("worker", replica)
     replica.start()
     replica.wait_ready()
 
-    assert system.here.healthy("payment", replica)
+    assert system.here.healthy("worker", replica)
 
 
 def test_a_worker_that_is_stopped_leaves_and_its_check_says_so(system: System) -> None:
-    replica = system.second_payment
+    replica = system.second
 
     assert replica.terminate(), replica.log_tail()
 
-    assert not system.here.healthy("payment", replica)
-    first = system.workers["payment"]
-    assert wait_until(lambda: system.here.healthy("payment", first), 20)
+    assert not system.here.healthy("worker", replica)
+    assert wait_until(lambda: system.here.healthy("worker", system.worker), 20)
 
 
 async def test_kafka_takes_every_setting_as_it_is_written(system: System) -> None:

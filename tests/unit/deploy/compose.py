@@ -58,6 +58,11 @@ def workers() -> list[str]:
     return [name for name in ours() if "SERVICES" in services()[name]["environment"]]
 
 
+def parts() -> list[str]:
+    """The workers that are one service alone."""
+    return [name for name in workers() if "scale" in services()[name].get("profiles", ())]
+
+
 def jobs() -> list[str]:
     """The services that end: somebody waits for their end, and nobody starts them again."""
     return [

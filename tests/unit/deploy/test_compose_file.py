@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import SERVICE_NAMES, Settings
+from app.parts import services_of
+from app.settings import Settings
 from tests.unit.deploy.compose import (
     FILE,
     ROOT,
@@ -18,6 +19,7 @@ from tests.unit.deploy.compose import (
     environment_of,
     jobs,
     ours,
+    parts,
     raw,
     services,
     workers,
@@ -30,16 +32,23 @@ FOREIGN_VARIABLES = {
     "apache/kafka": r"CLUSTER_ID|KAFKA_[A-Z_]+",
     "mongo": r"HOME",
     "ghcr.io/kafbat/kafka-ui": r"JAVA_OPTS|KAFKA_CLUSTERS_0_(NAME|BOOTSTRAPSERVERS)",
+    "grafana/grafana": r"GF_(AUTH|SECURITY|ANALYTICS|DASHBOARDS)_[A-Z_]+|PROMETHEUS_URL",
+}
+PROFILES = {
+    "kafka-ui": ["kafka-ui"],
+    "observability": ["prometheus", "grafana", "jaeger"],
+    "scale": list(services_of()),
 }
 # Of the contract: what is where on this machine.
 PORTS = [
-    ("gateway", "GATEWAY_PORT", "3000"),
     ("nginx", "NGINX_PORT", "8000"),
     ("nginx", "NGINX_TLS_PORT", "8443"),
     ("kafka", "KAFKA_PORT", "9092"),
     ("mongo", "MONGODB_PORT", "27017"),
     ("redis", "REDIS_PORT", "6379"),
     ("kafka-ui", "KAFKA_UI_PORT", "8080"),
+    ("prometheus", "PROMETHEUS_PORT", "9090"),
+    ("jaeger", "JAEGER_PORT", "16686"),
     *((name, "WORKER_PORTS", "6066-6095") for name in workers()),
 ]
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$")
@@ -104,7 +113,11 @@ def test_every_image_is_of_a_named_version(name: str) -> None:
     repository, tag = image(services()[name])
 
     assert repository
-    assert tag not in {"", "latest"}
+    if name in ours():
+        assert tag not in {"", "latest"}
+    else:
+        # Down to the patch: who starts it next year gets what was meant.
+        assert re.fullmatch(r"v?\d+\.\d+\.\d+(-[a-z0-9.]+)?", tag)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,7 +136,9 @@ def test_networks_volumes_and_configs_are_declared_and_used() -> None:
     used: dict[str, set[str]] = {kind: set() for kind in kinds}
     for service in whole["services"].values():
         used["networks"].update(service["networks"])
-        used["volumes"].update(volume.split(":")[0] for volume in service.get("volumes", ()))
+        mounted = [volume.split(":")[0] for volume in service.get("volumes", ())]
+        used["volumes"].update(one for one in mounted if not one.startswith("./"))
+        assert [] == [one for one in mounted if one[:2] == "./" and not (ROOT / one).is_dir()]
         used["configs"].update(config["source"] for config in service.get("configs", ()))
         used["secrets"].update(service.get("secrets", ()))
 
@@ -132,11 +147,70 @@ def test_networks_volumes_and_configs_are_declared_and_used() -> None:
         assert (ROOT / config["file"]).is_file()
 
 
-def test_the_services_of_the_system_run_once_each() -> None:
-    run = [services()[name]["environment"]["SERVICES"] for name in workers()]
+def test_every_service_of_the_system_runs_in_each_worker_or_in_a_process_of_its_own() -> None:
+    run = {name: services()[name]["environment"]["SERVICES"] for name in workers()}
 
-    assert sorted(SERVICE_NAMES) == sorted(run)
-    assert workers() == run
+    assert run.pop("worker") == "all"
+    assert sorted((name, name) for name in services_of()) == sorted(run.items())
+    assert list(run) == parts()
+
+
+def test_what_is_in_no_profile_is_whole_and_the_rest_is_beside_it() -> None:
+    in_profiles: dict[str, set[str]] = {}
+    for name, service in services().items():
+        for profile in service.get("profiles", ()):
+            in_profiles.setdefault(profile, set()).add(name)
+    core = {name for name, service in services().items() if "profiles" not in service}
+
+    assert {profile: set(names) for profile, names in PROFILES.items()} == in_profiles
+    assert {"kafka", "mongo", "redis", "topics", "worker", "gateway", "nginx"} <= core
+    for name in core:
+        for other, wanted in services()[name].get("depends_on", {}).items():
+            assert other in core or wanted["required"] is False
+
+
+@pytest.mark.parametrize("name", ["gateway", *workers()])
+def test_replicas_share_no_port_of_the_machine_no_volume_and_no_name(name: str) -> None:
+    service = services()[name]
+
+    assert not {"container_name", "hostname", "volumes"} & service.keys()
+    for port in service.get("ports", ()):
+        first, _, last = port.split(":")[1].partition("-")
+        assert int(last) - int(first) >= 20
+    assert environment_of(service)["STATIC_MEMBERSHIP"] == "false"
+
+
+def test_there_are_two_workers_unless_somebody_says_otherwise() -> None:
+    assert services()["worker"]["deploy"]["replicas"] == "2"
+    assert services({"WORKERS": "4"})["worker"]["deploy"]["replicas"] == "4"
+
+
+def test_grafana_shows_everybody_everything_and_lets_nobody_change_it() -> None:
+    given = services()["grafana"]["environment"]
+
+    assert given["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
+    assert given["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert given["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert given["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert services()["grafana"]["ports"] == ["127.0.0.1:3300:3000"]
+
+
+def test_prometheus_and_grafana_find_what_they_are_given() -> None:
+    grafana, prometheus = services()["grafana"], services()["prometheus"]
+    mounts = [volume.split(":")[:2] for volume in grafana["volumes"] + prometheus["volumes"]]
+    inside = {target: ROOT / source for source, target in mounts}
+    board = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    provision = inside["/etc/grafana/provisioning"] / "dashboards" / "orderflow.yml"
+    (provider,) = yaml.safe_load(provision.read_text())["providers"]
+    settings = inside["/etc/prometheus"]
+    conf = yaml.safe_load((settings / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in conf["scrape_configs"]}
+
+    assert provider["options"]["path"] == str(board.parent) == "/etc/grafana/dashboards"
+    assert (inside["/etc/grafana/dashboards"] / board.name).is_file()
+    assert [] == [one for one in conf["rule_files"] if not (settings / one).exists()]
+    assert (["workers"], 6066) == (jobs["workers"]["names"], jobs["workers"]["port"])
+    assert (["gateway"], 3000) == (jobs["gateways"]["names"], jobs["gateways"]["port"])
 
 
 @pytest.mark.parametrize("name", ours())
@@ -148,7 +222,7 @@ def test_every_variable_of_our_processes_is_a_setting_that_the_settings_accept(
     assert set() == {one for one in variables if one.lower() not in Settings.model_fields}
     conf = settings_of(name, monkeypatch)
     if name in workers():
-        assert conf.service_names() == (name,)
+        assert conf.service_names() == (services_of() if name == "worker" else (name,))
         assert conf.worker_name == name
 
 
@@ -182,7 +256,11 @@ def test_our_processes_listen_where_others_look_for_them(
 def test_the_gateway_knows_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     conf = settings_of("gateway", monkeypatch)
 
-    assert [f"http://{name}:6066" for name in workers()] == conf.gateway_workers.split(",")
+    assert conf.gateway_workers == "http://workers:6066"
+    assert conf.gateway_resolve_seconds > 0
+    for name in workers():
+        assert services()[name]["networks"] == {"back": {"aliases": ["workers"]}}
+    assert "back" in services()["gateway"]["networks"]
 
 
 def test_nginx_reaches_the_gateways_and_no_server() -> None:
@@ -205,7 +283,10 @@ def test_ports_are_those_of_the_contract_on_loopback_and_can_be_moved(
 def test_nothing_else_is_published() -> None:
     published = [name for name in NAMES for _ in services()[name].get("ports", ())]
 
-    assert sorted(name for name, _, _ in PORTS) == sorted(published)
+    # nginx answers for the gateways as well; Grafana's port inside is the one they are known by.
+    assert sorted(["nginx", "grafana", *(name for name, _, _ in PORTS)]) == sorted(published)
+    assert "127.0.0.1:3000:8000" in services()["nginx"]["ports"]
+    assert "127.0.0.1:3001:8000" in services({"GATEWAY_PORT": "3001"})["nginx"]["ports"]
 
 
 def test_kafka_tells_programs_on_the_host_where_it_was_moved() -> None:
@@ -235,7 +316,7 @@ def test_no_secret_has_a_value_in_the_file() -> None:
     assert {} == {
         where: value for where, value in given.items() if not re.fullmatch(r"\$\{\w+:\?.+\}", value)
     }
-    assert "@" not in "".join(environment_of(services()["order"]).values())  # user:password@host
+    assert "@" not in "".join(environment_of(services()["worker"]).values())  # user:password@host
 
 
 @pytest.mark.parametrize("name", ours())
@@ -249,7 +330,13 @@ def test_our_containers_can_write_nowhere_and_have_no_rights(name: str) -> None:
     assert "volumes" not in service  # replicas would share it
 
 
-@pytest.mark.parametrize("name", [name for name in ours() if name != "gateway"])
+def test_every_worker_is_started_by_the_same_command() -> None:
+    assert {tuple(services()["worker"]["command"])} == {
+        tuple(services()[name]["command"]) for name in workers()
+    }
+
+
+@pytest.mark.parametrize("name", ["worker", "topics"])
 def test_our_command_lines_are_understood(name: str) -> None:
     service = services()[name]
     program, *arguments = service["command"]

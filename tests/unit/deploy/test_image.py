@@ -1,6 +1,7 @@
 """The Dockerfile, and what is let into its build."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -97,7 +98,10 @@ def test_its_python_is_one_that_the_project_supports() -> None:
     version = next(rest for name, rest in instructions() if name == "ARG").removeprefix("PYTHON=")
 
     assert project["requires-python"] == ">=3.11"
-    assert version in {"3.11", "3.12", "3.13"}
+    assert re.fullmatch(r"3\.1[123]\.\d+", version)
+    assert {f"python:${{PYTHON}}-slim-bookworm{tail}" for tail in ("", " AS builder")} == {
+        rest for name, rest in instructions() if name == "FROM"
+    }
 
 
 def test_the_build_gets_what_it_copies_and_nothing_else() -> None:
@@ -119,3 +123,23 @@ def test_the_packages_that_run_need_nothing_that_is_left_out() -> None:
             text = path.read_text()
             assert f"import {package}" not in text, path
             assert f"from {package}" not in text, path
+
+
+def test_the_image_has_every_file_that_the_packages_read() -> None:
+    """What is no module is in a wheel only where it is named."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packed = {
+        path
+        for package, patterns in project["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    read = {
+        path
+        for part in ("app", "gateway")
+        for path in (ROOT / part).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+
+    assert read
+    assert set() == read - packed

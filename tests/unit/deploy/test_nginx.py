@@ -80,8 +80,9 @@ def test_it_listens_and_looks_where_compose_says(tls: str) -> None:
     mounted = nginx.mounted({"NGINX_TLS": tls})
 
     assert f"server gateway:{gateway['GATEWAY_PORT']} resolve" in mounted["gateways.conf"]
-    plain, secure = services()["nginx"]["ports"]
+    plain, of_the_gateways, secure = services()["nginx"]["ports"]
     assert plain.endswith(":8000")
+    assert of_the_gateways.endswith(":8000")
     assert secure.endswith(":8443")
     assert "listen 8000;" in mounted["listen.conf"]
     assert ("listen 8443 ssl;" in mounted["listen.conf"]) == (tls == "on")
