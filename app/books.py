@@ -127,6 +127,11 @@ class Audit:
         self._orders: dict[str, _Order] = {}
         self._ordered: Counter[str] = Counter()
 
+    def end_of(self, order_id: str) -> tuple[str, int | None] | None:
+        """Status and total of an order that was noted; None of one that was not."""
+        order = self._orders.get(order_id)
+        return None if order is None else (order.status, order.total)
+
     def order(self, doc: Doc) -> None:
         """Note an order."""
         key, status, books = doc["_id"], doc["status"], self._books
@@ -307,7 +312,12 @@ def _entered(*, ok: bool, refunded: bool) -> str:
 
 
 async def load(database: Database, *, ledger: bool = True) -> Books:
-    """Check the books of a database.
+    """Check the books of a database; `audited`, to its end."""
+    return (await audited(database, ledger=ledger)).close()
+
+
+async def audited(database: Database, *, ledger: bool = True) -> Audit:
+    """The check of a database's books; what remains is to close it.
 
     Args:
         ledger: whether the provider keeps its ledger there; one over HTTP keeps it to itself.
@@ -325,4 +335,4 @@ async def load(database: Database, *, ledger: bool = True) -> Books:
     ):
         async for doc in documents(database[name], {}, dict.fromkeys(fields, 1)):
             note(doc)
-    return audit.close()
+    return audit

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 from rich.bar import Bar
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from app.cli.console import UNREACHABLE, CommandError
+from app.cli.asking import Api, asking
+from app.cli.console import CommandError
 
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
-# Longer than a worker takes to ask the others (`ANALYTICS_QUERY_SECONDS`).
-TIMEOUT_SECONDS = 15.0
 WATCH_SECONDS = 1.0
 BAR_WIDTH = 40
 # A day's windows need no time of day, an hour's no more than it.
@@ -53,46 +51,32 @@ async def analytics(console: Console, shown: Shown) -> int:
     Raises:
         CommandError: nobody answers there, or not all partitions can be read now.
     """
-    headers = {"Authorization": f"Bearer {shown.token}"} if shown.token else {}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+    async with asking(shown.url, shown.token) as api:
         if not shown.watch:
-            console.print(await _page(session, shown))
+            console.print(await _page(api, shown))
             return 0
-        page = await _page(session, shown)
-        with Live(page, console=console, auto_refresh=False) as live:
+        page = await _page(api, shown)
+        # Ctrl-C is how to leave what does not end.
+        with (
+            contextlib.suppress(asyncio.CancelledError),
+            Live(page, console=console, auto_refresh=False) as live,
+        ):
             while True:
                 await asyncio.sleep(WATCH_SECONDS)
                 # While partitions move, what was there last stays.
                 with contextlib.suppress(CommandError):
-                    live.update(await _page(session, shown), refresh=True)
+                    live.update(await _page(api, shown), refresh=True)
+        return 0
 
 
-async def _page(session: aiohttp.ClientSession, shown: Shown) -> Group:
+async def _page(api: Api, shown: Shown) -> Group:
     windows = {"size": str(SECONDS[shown.size]), "by": shown.by, "limit": str(shown.limit)}
     totals, found, top = await asyncio.gather(
-        _get(session, shown.url, "/analytics", {}),
-        _get(session, shown.url, "/analytics/windows", windows),
-        _get(session, shown.url, "/analytics/top", {"n": str(shown.top)}),
+        api.get("/analytics"),
+        api.get("/analytics/windows", windows),
+        api.get("/analytics/top", {"n": str(shown.top)}),
     )
     return Group(_totals(totals), _windows(found, shown), _top(top))
-
-
-async def _get(
-    session: aiohttp.ClientSession, url: str, path: str, query: Mapping[str, str]
-) -> dict[str, Any]:
-    try:
-        async with session.get(url.rstrip("/") + path, params=query) as answer:
-            document = await answer.json(content_type=None)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        words = str(error) or "no answer in time"
-        raise CommandError(f"{url}: {words} (is the system up? make status)", UNREACHABLE) from None
-    except ValueError:
-        raise CommandError(f"{url}{path}: not an answer of a worker", UNREACHABLE) from None
-    if answer.status != 200 or not isinstance(document, dict):
-        detail = document.get("detail", "") if isinstance(document, dict) else ""
-        raise CommandError(f"{url}{path}: {answer.status} {detail}".rstrip())
-    return document
 
 
 def _totals(totals: Mapping[str, Any]) -> Table:

@@ -12,6 +12,7 @@ from pymongo.uri_parser import parse_uri
 from rich.console import Console
 
 from app.cli.console import UNREACHABLE, CommandError
+from app.operating.broker import BrokerAwayError
 from app.settings import Settings
 from app.stores import mongo
 from app.stores.errors import TransientStoreError
@@ -91,7 +92,7 @@ def explained(error: Exception) -> str:
     """The error's words, with what to look at where a server is not to be had."""
     if not isinstance(error, CommandError):
         variable, words = "MONGODB_URL", _brief(error)
-    elif isinstance(error.__cause__, BrokerUnreachableError):
+    elif isinstance(error.__cause__, BrokerUnreachableError | BrokerAwayError):
         variable, words = "KAFKA_BOOTSTRAP_SERVERS", str(error)
     else:
         return str(error)

@@ -51,7 +51,7 @@ async def replay(database: Database, console: Console, plan: Replay) -> int:
     sales = plan.source.sales(plan.orders)
     if plan.wait:
         await ping(database)
-    await _reach(plan.url)
+    await _reach(console, plan.url)
     posted = await _post(console, plan, sales)
     ended = await _wait(database, console, posted) if plan.wait else None
     console.print(f"Replay of {plan.source.name}", soft_wrap=True, highlight=False)
@@ -61,13 +61,13 @@ async def replay(database: Database, console: Console, plan: Replay) -> int:
     return 0 if complete else FAILED
 
 
-async def _reach(url: str) -> None:
-    """Return when something listens at the address."""
+async def _reach(console: Console, url: str) -> None:
+    """Return when something listens at the address; whoever waits at a terminal is told so."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CommandError(f"{url} is no address: give one like {DEFAULT_URL}", UNREACHABLE)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    give_up = time.monotonic() + REACH_SECONDS
+    give_up, told = time.monotonic() + REACH_SECONDS, False
     while True:
         try:
             async with asyncio.timeout(REACH_SECONDS):
@@ -79,6 +79,9 @@ async def _reach(url: str) -> None:
                 raise CommandError(
                     f"nothing answers at {url}: is the system up? (`make up`)", UNREACHABLE
                 ) from error
+            if console.is_terminal and not told:
+                console.print(f"Waiting for {url} …", highlight=False, soft_wrap=True)
+            told = True
         await asyncio.sleep(REACH_RETRY_SECONDS)
 
 

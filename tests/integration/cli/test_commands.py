@@ -20,6 +20,7 @@ from app.cli.sources import Source
 from app.cli.stock import stock
 from app.identity import Principal, Role
 from app.identity.tokens import Issuer
+from app.parts import SERVICE_NAMES
 from app.settings import Settings
 from app.stores import mongo
 from app.stores.repositories import ORDERS, PAYMENTS, RESERVATIONS, STOCK
@@ -142,7 +143,7 @@ async def test_orders_sent_by_replay_end_and_the_books_balance(shop: Shop) -> No
     assert (1, True) == (without.returncode, "HTTP 401" in without.stdout)
     first = faust(servers, *replay, env=token)
     again = faust(servers, *replay, env=token)
-    verified = faust(servers, "verify", "--json")
+    verified = faust(servers, "verify", "--json", "--topics", env=token)
 
     shown = figures(first.stdout)
     assert (0, "") == (first.returncode, first.stderr)
@@ -161,6 +162,38 @@ async def test_orders_sent_by_replay_end_and_the_books_balance(shop: Shop) -> No
     assert (0, True, []) == (verified.returncode, books["balanced"], books["discrepancies"])
     assert shown["revenue"] == f"{books['money']['revenue']:,.2f}"
     assert int(shown["confirmed"]) == books["orders"]["confirmed"]
+    # The topics tell the same, and so do the analytics of the worker, which Kafka knows of.
+    topics = books["topics"]
+    assert books["money"]["revenue"] == topics["revenue"] == books["analytics"]["revenue"]
+    assert (ORDERS_SENT, 0) == (topics["orders"], topics["underWay"])
+    assert [] == books["notes"]
+
+
+def test_the_doctor_finds_the_shop_in_order_and_its_worker_by_itself(shop: Shop) -> None:
+    gateway = {"GATEWAY_PORT": str(shop.gateway.port)}
+
+    result = faust(shop.servers, "doctor", "--json", "--timeout", "30", env={**CLOSED, **gateway})
+
+    found = json.loads(result.stdout)
+    broken = [each for each in found["findings"] if each["level"] == "failed"]
+    assert (0, True, []) == (result.returncode, found["ok"], broken)
+    details = {each["name"]: each["detail"] for each in found["findings"]}
+    assert "worker, ready, 7 services" in details[shop.worker.url.removeprefix("http://")]
+    assert "gateway, 1 of 1 workers live" == details[shop.gateway.url.removeprefix("http://")]
+    assert all(f"orders-{name}" in details for name in SERVICE_NAMES)
+
+
+def test_one_frame_of_what_flows_is_shown_to_who_may_see_it(shop: Shop) -> None:
+    token = command_token({**shop.servers.environment(), **CLOSED})
+    through = ["watch", "--once", "--url", f"{shop.gateway.url}/api"]
+
+    shown = faust(shop.servers, *through, env=token)
+    refused = faust(shop.servers, *through)
+
+    assert (0, 24) == (shown.returncode, len(shown.stdout.splitlines()))
+    for words in ("live", f"orders  {ORDERS_SENT}", "1 member", "ready", "dead letters"):
+        assert words in shown.stdout
+    assert (1, True) == (refused.returncode, "ORDERFLOW_TOKEN" in refused.stderr)
 
 
 async def test_an_order_is_seen_by_its_user_alone_at_the_gateway_and_at_the_worker(

@@ -49,7 +49,7 @@ def test_the_help_names_our_commands_beside_fausts_own(tmp_path: Path) -> None:
         "replay          Send orders over HTTP, wait for them, sum up.",
         "stock           Stock the shelves; products that exist are left.",
         "topics          Create missing Kafka topics, check the others.",
-        "verify          Check that stock, orders and money balance.",
+        "verify          Check that stock, orders, money and events balance.",
         "worker          Start worker instance for given app.",
     ):
         assert line in result.stdout

@@ -7,14 +7,16 @@ import pytest
 from rich.console import Console
 
 from app.books import Books, Discrepancy
+from app.books_of_log import LogBooks
 from app.cli import console as console_module
+from app.cli.balance import as_document, show
 from app.cli.console import progress
 from app.cli.endings import Ending, Endings
 from app.cli.posting import Answer, Kind, Posted
 from app.cli.rest import Unrest
 from app.cli.sources import Source
 from app.cli.summary import summary
-from app.cli.verify import as_document, show
+from app.cli.verify import Checked
 from app.domain.order import OrderStatus
 
 
@@ -93,13 +95,14 @@ def test_the_first_discrepancies_are_shown_with_their_figures(
     found = Books(confirmed=1, cancelled=Counter(OUT_OF_STOCK=2), revenue=123_450)
     found.discrepancies = [Discrepancy("product", f"P{n}", f"sold {n}") for n in range(25)]
 
-    show(console, found, Unrest(3, 4))
+    show(console, Checked(Unrest(3, 4), found, notes=["The topics were not read: no broker."]))
 
     shown = lines(out)
     assert "25 discrepancies, 20 shown" in shown
     assert "product P19 sold 19" in shown
     assert "product P20 sold 20" not in shown
     assert "cancelled: OUT_OF_STOCK 2" in shown
+    assert "The topics were not read: no broker." in shown
     assert "Not at rest: 3 orders pending, 4 reservations held." in shown
     assert "The books do not balance." in shown
 
@@ -107,11 +110,38 @@ def test_the_first_discrepancies_are_shown_with_their_figures(
 def test_the_document_for_programs_has_amounts_with_two_decimals() -> None:
     found = Books(confirmed=2, revenue=12_345, charged=12_345)
 
-    document = as_document(found, Unrest(0, 0))
+    document = as_document(Checked(Unrest(0, 0), found))
 
     assert (True, True) == (document["balanced"], document["atRest"])
     assert 123.45 == document["money"]["revenue"]
     assert 0 == document["money"]["ledgerCharged"]
-    hidden = as_document(Books(ledger=False), Unrest(0, 0))
+    assert (None, None) == (document["topics"], document["analytics"])
+    hidden = as_document(Checked(Unrest(0, 0), Books(ledger=False)))
     assert hidden["money"]["ledgerCharged"] is None
     assert 2 == document["orders"]["total"]
+
+
+def test_what_the_topics_say_is_shown_beside_the_stores(console: Console, out: StringIO) -> None:
+    log = LogBooks(records=17, orders=3, confirmed=2, cut=1, revenue=12_345, unlisted=7)
+    log.differs("order", "o1", "two ends: [both]")
+    sums = [Discrepancy("sum", "revenue", "1.00 by the topics, 2.00 by the stores")]
+    found = Checked(Unrest(0, 0), Books(), log, sums, revenue=123.45)
+
+    show(console, found)
+
+    shown = lines(out)
+    for line in (
+        "records 17",
+        "cut by retention 1",
+        "revenue, say the analytics 123.45",
+        "9 discrepancies, 2 shown",
+        "sum revenue 1.00 by the topics, 2.00 by the stores",
+        "order o1 two ends: [both]",
+    ):
+        assert line in shown
+    document = as_document(found)
+    assert (False, 7, 123.45) == (
+        document["balanced"],
+        document["topics"]["unlisted"],
+        document["analytics"]["revenue"],
+    )
