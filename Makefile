@@ -61,7 +61,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  "$$found" -m venv "$(VENV)"; \
 	fi; \
 	echo "Installing the Python packages ..."; \
-	"$(PYTHON)" -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	"$(PYTHON)" -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $(STAMP)
 
 run: $(STAMP) ## start everything, send real orders, show what came of them; Ctrl-C stops it
@@ -83,7 +83,7 @@ clean: $(STAMP) ## stop, and forget the servers' data and logs (ALL=1: the Java 
 	@$(LOCAL) clean
 
 test: $(STAMP) ## the whole test suite, on servers of its own
-	@$(LOCAL) install
+	@$(LOCAL) install-tests
 	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(STAMP) ## the tests that kill, stop and pause real processes
@@ -108,9 +108,9 @@ lint: $(STAMP) ## ruff and mypy
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-reference: $(STAMP) ## write the reference of the API and the events (docs/api) anew
+reference: $(STAMP) ## write the reference of the API and the events (docs/api), and dashboards, anew
 	@$(PYTHON) -m infra.reference
+	@$(PYTHON) -m infra.grafana
 
-docs: $(STAMP) ## build the documentation site, where MkDocs is set up; else list its pages
-	@if [ -f mkdocs.yml ]; then $(PYTHON) -m mkdocs build --strict; \
-	else echo "Pages:"; find docs -name '*.md' | sort | sed 's/^/  /'; fi
+docs: $(STAMP) ## build the documentation site into site/ (ARGS=serve: show it, at port 8100)
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs $(or $(ARGS),build) --strict

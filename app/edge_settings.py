@@ -59,13 +59,40 @@ class EdgeSettings(BaseSettings):
 
     # Logs: lines a second that a process writes of the traces it serves, for requests, and for the
     # records of each of its services; ten times as many after a pause. 0 writes none. A line costs
-    # some 14 microseconds.
+    # some 20 microseconds.
     trace_log_lines: float = Field(default=0.0, ge=0, le=1000)
+    # `auto`: text on a terminal, JSON for whatever else reads it.
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    # Traces, by OpenTelemetry's own names; docs/tracing.md. Spans are made where one of the next
+    # three is given: a collector (`/v1/traces` is added), the whole address, a file.
+    otel_exporter_otlp_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
+    otel_exporter_otlp_traces_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
+    traces_file: str = ""
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_always_on"
+    # The share of traces that a sampler with a ratio keeps.
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    # Spans that wait to be exported, at most; more are dropped. Eight batches of 1,000 orders, each
+    # with what it emits: some 16 MB.
+    otel_bsp_max_queue_size: int = Field(default=16_384, ge=1)
+    # Milliseconds: so long a span waits for others before they are sent together.
+    otel_bsp_schedule_delay: int = Field(default=1000, ge=1)
 
     # Gateway
     gateway_port: int = Field(default=3000, ge=1, le=65535)
     gateway_bind: str = "127.0.0.1"
     gateway_workers: str = "http://127.0.0.1:6066,http://127.0.0.1:6067"
+    # 0: each of them is a worker. Else each is a name behind which workers come and go: its
+    # addresses are looked up so often, and each address is a worker. Seldom enough that it is no
+    # load on a name service, often enough that a new replica soon gets its share.
+    gateway_resolve_seconds: float = Field(default=0.0, ge=0, le=300)
     gateway_connect_timeout_seconds: float = Field(default=2.0, gt=0)
     # Above the longest `Prefer: wait`, which the worker bounds itself.
     gateway_timeout_seconds: float = Field(default=70.0, gt=0)
@@ -101,6 +128,12 @@ class EdgeSettings(BaseSettings):
     # them is done within a second or two.
     cpu_bound_processes: int = Field(default=1, ge=1, le=64)
     cpu_bound_queue: int = Field(default=8, ge=0, le=1000)
+
+    @property
+    def traces_url(self) -> str:
+        """Where spans are sent by HTTP; empty: nowhere."""
+        base = self.otel_exporter_otlp_endpoint.rstrip("/")
+        return self.otel_exporter_otlp_traces_endpoint or (f"{base}/v1/traces" if base else "")
 
     @field_validator("rate_limit_client", "rate_limit_user")
     @classmethod

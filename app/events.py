@@ -296,7 +296,9 @@ class Event:
         time: when it happened, ISO 8601 UTC with microseconds.
         correlation_id: the same for all events of one order, or of one view.
         causation_id: the id of the event that led to this one.
-        traceparent: W3C trace context of the request that began it.
+        traceparent: W3C trace context: of the request that began it, or, where spans are made, of
+            the span that sent it. Not part of what the event says: two that differ in it alone
+            are the same.
     """
 
     id: str

@@ -10,9 +10,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.events import Event
+from app.listeners import Listeners
 from app.settings import Settings
 from app.stores import mongo
 from app.streaming.table import ChunkTable
+from app.telemetry.spans import Spans
 
 Clock = Callable[[], datetime]
 
@@ -40,7 +42,9 @@ class Resources:
         publish: sends an event; returns when all in-sync replicas have it.
         tables: the analytics tables of this process, by their names.
         services_ready: for each service of this process, whether it takes part in its group.
+        listeners: told what the services do; nobody, unless this is a worker.
         stopping: whether this process was told to stop; it serves until nobody asks it any more.
+        spans: where the spans of this process go; None where it makes none.
     """
 
     settings: Settings
@@ -53,6 +57,8 @@ class Resources:
     services_ready: Callable[[], dict[str, bool]] = field(default=dict)
     tables: dict[str, ChunkTable] = field(default_factory=dict)
     stopping: Callable[[], bool] = field(default=bool)
+    listeners: Listeners = field(default_factory=Listeners)
+    spans: Spans | None = None
 
     @classmethod
     def connect(cls, settings: Settings) -> "Resources":
@@ -66,10 +72,13 @@ class Resources:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         reads = mongo.connect(settings, timeout=settings.read_timeout_seconds)
-        return cls(settings, mongo.connect(settings), reads, redis)
+        spans = Spans.from_settings(settings)
+        return cls(settings, mongo.connect(settings), reads, redis, spans=spans)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
         self.database.client.close()
         self.reads.client.close()
+        if self.spans is not None:
+            await self.spans.close()

@@ -5,7 +5,7 @@ of it; the order service only watches and says when the saga has ended.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from app.events import (
@@ -26,6 +26,7 @@ from app.events import (
     PaymentRefundRetried,
     StepFailed,
 )
+from app.parts import SAGA_ORDERS
 
 
 class SagaState(StrEnum):
@@ -169,16 +170,20 @@ PAYMENT = step(
     undo_again=PaymentRefundRetried,
 )
 
-INVENTORY_FIRST = Saga(
-    starts=OrderPlaced.__name__,
-    steps=(INVENTORY, PAYMENT),
-    completes=OrderConfirmed.__name__,
-    aborts=OrderCancelled.__name__,
-)
+STEPS = {step.name: step for step in (INVENTORY, PAYMENT)}
 
-PAYMENT_FIRST = replace(INVENTORY_FIRST, steps=(PAYMENT, INVENTORY))
 
-SAGAS = {
-    ",".join(step.name for step in saga.steps): saga for saga in (INVENTORY_FIRST, PAYMENT_FIRST)
-}
+def in_order(saga_order: str) -> Saga:
+    """The saga that takes these steps, one after the other."""
+    return Saga(
+        starts=OrderPlaced.__name__,
+        steps=tuple(STEPS[name] for name in saga_order.split(",")),
+        completes=OrderConfirmed.__name__,
+        aborts=OrderCancelled.__name__,
+    )
+
+
+SAGAS = {saga_order: in_order(saga_order) for saga_order in SAGA_ORDERS}
 """The sagas by the value of `SAGA_ORDER` that chooses them."""
+INVENTORY_FIRST = SAGAS["inventory,payment"]
+PAYMENT_FIRST = SAGAS["payment,inventory"]

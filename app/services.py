@@ -6,14 +6,12 @@ the web views and starts the others beside it.
 """
 
 import asyncio
-import gc
-import logging
-import os
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache, partial
 from typing import Any
 
 import faust
+from structlog.contextvars import bind_contextvars
 
 from app import cli, logs, web
 from app.agents.folding import outgoing
@@ -21,9 +19,12 @@ from app.agents.registry import Service, build_service
 from app.agents.sweeps import add_sweep
 from app.codec import UndecodableError, decode
 from app.events import Event
-from app.identity.configured import openness
 from app.logs import Allowance
+from app.metrics.registry import REGISTRY
+from app.metrics.worker import WorkerMetrics
 from app.resources import Resources
+from app.saga import SAGAS
+from app.service_app import ServiceApp, end_process
 from app.settings import WEB_ALONE, Settings, settings
 from app.stores.errors import TransientStoreError
 from app.streaming import (
@@ -39,11 +40,12 @@ from app.streaming import (
 )
 from app.streaming.table import BATCH_BYTES
 from app.streaming.transport import CHUNK_MAX_BYTES
-from app.topic_admin import TopicError, TopicMismatchError, ensure_topics
+from app.telemetry.chunks import RecordedBatches
+from app.telemetry.sending import Publish, RecordedPublisher
+from app.telemetry.spans import Spans
+from app.telemetry.worker import WORKER, worker_options
 from app.topics import BY_NAME, GROUP_PREFIX
 from app.trace_log import RecordTraces
-
-logger = logging.getLogger(__name__)
 
 # While a server is away these say so at every attempt of every lane, request and fetch.
 NOISY = (
@@ -64,14 +66,6 @@ NOISY = (
     "app.web.reading",
     "app.web.viewing",
 )
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
-EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
-EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
-
-# Connecting to the broker, creating topics and joining the group take some seconds.
-START_TIMEOUT_SECONDS = 30.0
-# Longer than the drain time-out; without a broker, the last commit would wait for ever.
-STOP_TIMEOUT_SECONDS = 25.0
 # What Kafka's brokers take by default (`message.max.bytes`).
 PRODUCER_MAX_BYTES = 1_048_588
 # What aiokafka takes by default.
@@ -91,10 +85,6 @@ def one_lane(chunk: Chunk) -> Hashable:
     return "all"
 
 
-# Chunks are thousands of objects that live for some milliseconds. By Python's defaults (700, 10,
-# 10) they start a collection every few records, and each hundredth walks over all that there is: a
-# third of the time of a fold.
-COLLECT_AFTER = (100_000, 20, 100)
 # A fold is one stretch of computing, during which the process does nothing else: some 50 ms for
 # these bytes of orders with many lines. Of small orders it may take more at once: what a chunk
 # costs is the same for few and many.
@@ -111,91 +101,29 @@ LANES: Mapping[str, Callable[[Chunk], Hashable]] = {
 }
 
 
-def end_process(error: BaseException) -> None:
-    """End at once: a clean stop could commit what was not done."""
-    logger.critical("ending the process: %r", error)
-    logging.shutdown()
-    os._exit(EXIT_SOFTWARE)
-
-
-def give_up_stopping() -> None:
-    """End without having left the groups: what was not committed is done again by another."""
-    logger.critical("stopping took longer than %s s", STOP_TIMEOUT_SECONDS)
-    logging.shutdown()
-    os._exit(EXIT_SOFTWARE)
-
-
-class ServiceApp(faust.App):
-    """A service's Faust app; makes sure at its start that the topics are as they must be."""
-
-    joined = False
-    # The main app's: it closes them when all else has stopped.
-    resources: Resources | None = None
-    # The main app's: the start of the others, which a stop has to let end.
-    starting: "asyncio.Future[Any] | None" = None
-    # The main app's: the time it still serves after it was told to stop.
-    leaving: "asyncio.Task[None] | None" = None
-
-    async def on_start(self) -> None:
-        """Create and check the topics before the first consumer asks for them."""
-        try:
-            await ensure_topics(settings())
-        except TopicError as error:
-            logger.critical("refusing to start: %s", error)
-            logging.shutdown()
-            os._exit(EXIT_CONFIG if isinstance(error, TopicMismatchError) else EXIT_UNAVAILABLE)
-        gc.set_threshold(*COLLECT_AFTER)
-        if self.resources is not None:
-            warning = openness(self.resources.settings, self.resources.settings.worker_bind)
-            if warning is not None:
-                logger.warning(warning)
-        await super().on_start()
-
-    async def stop(self) -> None:
-        """Stop; but not in the middle of a start, where Faust would wait for ever, and not before
-        the gateways know: until then all is served and processed as ever."""
-        if self.starting is not None:
-            self.leaving = self.leaving or asyncio.create_task(self._leave(self.starting))
-            await asyncio.shield(self.leaving)
-        await super().stop()
-
-    async def _leave(self, starting: "asyncio.Future[Any]") -> None:
-        await asyncio.wait((starting,), timeout=START_TIMEOUT_SECONDS)
-        if self.resources is not None and self.joined and not self.crashed:
-            seconds = self.resources.settings.shutdown_delay_seconds
-            logger.info("told to stop: serving for %s s more, until no gateway asks", seconds)
-            await asyncio.sleep(seconds)
-        asyncio.get_running_loop().call_later(STOP_TIMEOUT_SECONDS, give_up_stopping)
-
-    async def on_shutdown(self) -> None:
-        """Close the connections once the web server and the agents have stopped."""
-        await super().on_shutdown()
-        if self.resources is not None:
-            await self.resources.close()
-
-    @property
-    def ready(self) -> bool:
-        """Whether it takes part in its consumer group, is not being moved, and has its tables."""
-        if self.producer_only:
-            return not self.should_stop
-        return (
-            self.joined
-            and not self.rebalancing
-            and not self.should_stop
-            and bool(self.tables.actives_ready)
-        )
-
-
 def build_app(name: str, resources: Resources, *, main: bool) -> ServiceApp:
     """The Faust app of a service, with its agent."""
     conf = resources.settings
-    app = make_app(name, conf, main=main)
-    add_agent(app, name, build_service(name, resources), conf)
-    add_sweep(app, name, resources, Publisher(app, timeout=conf.produce_timeout_seconds))
+    app = make_app(name, conf, main=main, spans=resources.spans)
+    add_agent(app, name, build_service(name, resources), resources)
+    add_sweep(app, name, resources, recorded(publisher(app, resources), name, resources))
     return app
 
 
-def make_app(name: str, conf: Settings, *, main: bool) -> ServiceApp:
+def publisher(app: faust.App, resources: Resources) -> Publisher:
+    """Sends through the producer of `app`."""
+    timeout = resources.settings.produce_timeout_seconds
+    return Publisher(app, timeout=timeout, on_sent=resources.listeners.sent)
+
+
+def recorded(publisher: Publisher, name: str, resources: Resources) -> Publish:
+    """For records that no record led to, requests' and sweeps': publishes with their spans."""
+    if resources.spans is None:
+        return publisher
+    return RecordedPublisher(publisher, resources.spans.of(name))
+
+
+def make_app(name: str, conf: Settings, *, main: bool, spans: Spans | None = None) -> ServiceApp:
     """A Faust app with our transport, and nothing to do yet."""
     group = GROUP_PREFIX + name
     datadir = conf.data_dir / name
@@ -231,7 +159,8 @@ def make_app(name: str, conf: Settings, *, main: bool) -> ServiceApp:
         web_bind=conf.worker_bind,
         web_port=conf.worker_port,
         web_tables_enabled=False,
-        web_application_options=web.application_options(conf) if main else None,
+        web_application_options=web.application_options(conf, spans) if main else None,
+        **(worker_options(conf) if main else {}),
     )
     install(
         app,
@@ -242,28 +171,38 @@ def make_app(name: str, conf: Settings, *, main: bool) -> ServiceApp:
     return app
 
 
-def add_agent(app: ServiceApp, name: str, service: Service, conf: Settings) -> None:
+def add_agent(app: ServiceApp, name: str, service: Service, resources: Resources) -> None:
     """Let the service hear its topics."""
+    conf, group = resources.settings, GROUP_PREFIX + name
     attach = getattr(service, "attach", None)
     if attach is not None:
         attach(app, end_process)
-    participant = Participant(
-        name=GROUP_PREFIX + name,
-        decode=getattr(service, "decode", _decode),
-        decode_all=getattr(service, "decode_all", None),
-        handle=service.handle,
-        publish=Publisher(app, timeout=conf.produce_timeout_seconds),
+    work: dict[str, Any] = {
+        "decode": getattr(service, "decode", _decode),
+        "decode_all": getattr(service, "decode_all", None),
+        "handle": service.handle,
+        "publish": publisher(app, resources),
+    }
+    if resources.spans is not None:
+        batches: Any = RecordedBatches(resources.spans.of(name), group, **work)
+        work = {part: getattr(batches, part) for part in work}
+    participant: Participant[Any] = Participant(
+        name=group,
+        **work,
         on_fatal=end_process,
         transient=(TransientStoreError,),
         undecodable=(UndecodableError,),
         limits=FOLDED if name == "analytics" else Limits(batch_records=conf.batch_max_records),
         lane=LANES.get(name, one_lane),
-        observer=Observer(
-            on_batch=RecordTraces(GROUP_PREFIX + name, Allowance(conf.trace_log_lines)).handled
+        observer=Observer.together(
+            Observer(on_batch=RecordTraces(group, Allowance(conf.trace_log_lines)).handled),
+            resources.listeners.group(group, service.topics),
         ),
     )
 
     async def agent(stream: Any) -> None:
+        # Of this task and those that it starts: whatever is logged there is the service's.
+        bind_contextvars(service=name)
         await participant.run(stream)
 
     app.agent(chunks(app, *service.topics), name=name)(agent)
@@ -277,14 +216,14 @@ def _decode(record: Any) -> Event:
     return decode(BY_NAME[record.topic], record.key, record.value, record.headers)
 
 
-async def publish(publisher: Publisher, event: Event) -> None:
+async def publish(publisher: Publish, event: Event) -> None:
     """Send one event; returns when it is acknowledged."""
     await publisher(outgoing((event,)))
 
 
 def web_alone(name: str, resources: Resources, *, main: bool) -> ServiceApp:
     """An app that only serves and publishes: no consumer, so it belongs to no group."""
-    app = make_app(name, resources.settings, main=main)
+    app = make_app(name, resources.settings, main=main, spans=resources.spans)
     app.producer_only = app.joined = True
     return app
 
@@ -292,12 +231,15 @@ def web_alone(name: str, resources: Resources, *, main: bool) -> ServiceApp:
 def build(conf: Settings) -> ServiceApp:
     """The main app of a process with these settings; it starts the others with itself."""
     resources = Resources.connect(conf)
+    metrics = WorkerMetrics(REGISTRY, SAGAS[conf.saga_order])
+    metrics.tables, resources.listeners = resources.tables, metrics.listeners
     first, *others = conf.service_names() or (WEB_ALONE,)
     main = (web_alone if first == WEB_ALONE else build_app)(first, resources, main=True)
     beside = [build_app(name, resources, main=False) for name in others]
-    resources.publish = partial(publish, Publisher(main, timeout=conf.produce_timeout_seconds))
+    resources.publish = partial(publish, recorded(publisher(main, resources), WORKER, resources))
     apps = dict(zip((first, *others), (main, *beside), strict=True))
     resources.services_ready = lambda: {name: app.ready for name, app in apps.items()}
+    show(metrics, main, apps)
 
     @main.task
     async def start_beside() -> None:
@@ -316,6 +258,14 @@ def build(conf: Settings) -> ServiceApp:
     web.register(main, resources)
     cli.register(main, conf)
     return main
+
+
+def show(metrics: WorkerMetrics, main: ServiceApp, apps: Mapping[str, ServiceApp]) -> None:
+    """Let the metrics tell of these apps, by their services; before they start."""
+    metrics.members.update(apps)
+    for app in apps.values():
+        app.watches += (app.look_at_lag,)
+    main.watches += (partial(metrics.loop.watch, main.sleep, lambda: main.should_stop),)
 
 
 @cache

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from app.edge_settings import EdgeSettings
+from app.parts import SAGA_ORDERS, services_of
 
 Rate = float
 # Exit status: nothing is wrong that another try would mend.
@@ -26,7 +27,6 @@ MISCONFIGURED = 2
 # Settings whose values belong in no message or log.
 SECRETIVE = re.compile(r"url|secret|password|token|key|credential", re.IGNORECASE)
 GIVEN_CHARACTERS = 60
-SERVICE_NAMES = ("order", "inventory", "payment", "notification", "audit", "analytics", "movies")
 # A process that is no member of any consumer group: it takes orders while the others work.
 WEB_ALONE = "web"
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
@@ -53,7 +53,7 @@ class Settings(EdgeSettings):
     # Where the other workers reach this one; by default its host and port.
     worker_url: str = Field(default="", pattern=r"^(https?://[^/]+)?$")
     data_dir: Path = Path(".local/data/worker")
-    saga_order: Literal["inventory,payment", "payment,inventory"] = "inventory,payment"
+    saga_order: str = SAGA_ORDERS[0]
 
     # Servers
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
@@ -163,6 +163,13 @@ class Settings(EdgeSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("saga_order")
+    @classmethod
+    def _known_order(cls, order: str) -> str:
+        if order not in SAGA_ORDERS:
+            raise ValueError(f"must be one of {' · '.join(SAGA_ORDERS)}")
+        return order
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.drain_timeout_seconds >= self.rebalance_timeout_seconds:
@@ -210,20 +217,21 @@ class Settings(EdgeSettings):
         """The services this process runs, in the order of `SERVICE_NAMES`; none of `web`.
 
         Raises:
-            ValueError: `SERVICES` names one that does not exist, or none.
+            ValueError: `SERVICES` names one that there is not in this system, or none.
         """
+        known = services_of(self.saga_order)
         if self.services == "all":
-            return SERVICE_NAMES
+            return known
         if self.services == WEB_ALONE:
             return ()
         asked = {name.strip() for name in self.services.split(",") if name.strip()}
-        unknown = sorted(asked - set(SERVICE_NAMES))
+        unknown = sorted(asked - set(known))
         if unknown or not asked:
             raise ValueError(
                 f"SERVICES={self.services!r}: "
-                f"no service {', '.join(unknown) or 'named'}; there are {', '.join(SERVICE_NAMES)}"
+                f"no service {', '.join(unknown) or 'named'}; there are {', '.join(known)}"
             )
-        return tuple(name for name in SERVICE_NAMES if name in asked)
+        return tuple(name for name in known if name in asked)
 
 
 @cache

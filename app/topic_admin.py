@@ -175,7 +175,7 @@ async def _create(admin: Any, missing: Sequence[TopicPlan]) -> set[str]:
             plan.name,
             plan.partitions,
             plan.replication,
-            topic_configs=plan.config,
+            topic_configs=plan.made_with,
         )
         for plan in missing
     ]

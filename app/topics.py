@@ -36,6 +36,10 @@ CHANGELOG_SEGMENT_BYTES = 64 << 20
 # A worker that was paused and has lost its partitions may still send what it had in hand: for as
 # long, recovery sees both values and keeps the right one.
 CHANGELOG_LAG_MS = 600_000
+# Every write is asked for with `acks=all`, which means all replicas that are in sync: with three of
+# them two have to be, so that a broker may be lost, and what was acknowledged is on another.
+REPLICAS_FOR_TWO_IN_SYNC = 3
+IN_SYNC_LEAST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,13 @@ class TopicPlan:
             "segment.bytes": str(CHANGELOG_SEGMENT_BYTES),
             "min.compaction.lag.ms": str(CHANGELOG_LAG_MS),
         }
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """The settings of a new topic: `config`, and what is the operator's from then on."""
+        if self.replication < REPLICAS_FOR_TWO_IN_SYNC:
+            return self.config
+        return {**self.config, "min.insync.replicas": str(IN_SYNC_LEAST)}
 
 
 def plans(settings: Settings) -> tuple[TopicPlan, ...]:

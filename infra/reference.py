@@ -13,8 +13,9 @@ from typing import Any
 from app.agents.registry import build_service
 from app.asyncapi.document import asyncapi
 from app.asyncapi.page import events_page
+from app.parts import SERVICE_NAMES, saga_order_of
 from app.resources import Resources
-from app.settings import SERVICE_NAMES, Settings
+from app.settings import Settings
 from app.web.openapi.worker import VERSION, worker_document
 from gateway.openapi import gateway_document
 
@@ -37,11 +38,16 @@ def files() -> Mapping[Path, str]:
 
 
 def _events() -> Mapping[str, Any]:
-    """What a system says and hears that is set up by the defaults."""
+    """What a system says and hears that is set up by the defaults; and a step that is not in the
+    default saga, in the first that it is in."""
     defaults = Settings.model_construct()
-    resources = Resources.connect(defaults)  # nothing is connected before it is used
+    receives = {}
+    for name in SERVICE_NAMES:
+        conf = defaults.model_copy(update={"saga_order": saga_order_of(name)})
+        # Nothing is connected before it is used.
+        receives[name] = build_service(name, Resources.connect(conf)).topics
     return asyncapi(
-        {name: build_service(name, resources).topics for name in SERVICE_NAMES},
+        receives,
         version=VERSION,
         partitions=defaults.topic_partitions,
         retention_hours=defaults.topic_retention_hours,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.events import (
+    EVENT_TYPES,
     CancellationRequested,
     Event,
     EventData,
@@ -140,7 +141,10 @@ def data(
             message_id=f"<{about}.confirmed@orderflow.invalid>",
             at=START,
         )
-    return made[kind]
+    # A further step's needs nothing but the order, or its id and why it failed.
+    return made.get(kind) or EVENT_TYPES[kind].model_construct(
+        **carried, reason=reason or kind.upper()
+    )
 
 
 def view_id(number: int) -> str:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 # They share a stage, servers and four workers, with all scenarios of the same order of steps.
-SCENARIO = re.compile(r"(tests/e2e/scenarios)/.*\[(\w+,\w+)")
+SCENARIO = re.compile(r"(tests/e2e/scenarios)/.*\[(\w+(?:,\w+)+)")
+# They look at one system, in one browser.
+BROWSER = "tests/browser/"
 # Each of their tests starts servers of its own anyway.
 ALONE = ("tests/chaos/test_crashes.py",)
 # What takes longer than a minute must not begin when all else is done; from the longest on.
@@ -21,6 +23,7 @@ LONGEST = (
     "tests/e2e/test_rolling.py",
     "tests/e2e/test_split.py",
     "tests/e2e/scenarios",
+    BROWSER,
     "tests/e2e/test_analytics_queries.py",
     "tests/integration/streaming/test_table.py",
     "tests/e2e/test_movies.py",
@@ -45,6 +48,8 @@ def together(nodeid: str) -> str:
     if scenario := SCENARIO.match(nodeid):
         return " ".join(scenario.groups())
     path = nodeid.partition("::")[0]
+    if path.startswith(BROWSER):
+        return BROWSER
     return nodeid if path in ALONE else path
 
 

@@ -17,17 +17,26 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import AutoReconnect
 
 from app.agents.registry import build_service
-from app.settings import SERVICE_NAMES
+from app.parts import SAGA_ORDERS, services_of
+from app.settings import Settings
 from app.topics import GROUP_PREFIX
 from infra.local.testing import LocalServers, Process, WorkerProcess, start_gateway, start_worker
 from tests.kafka import committed, end_offsets, eventually
 from tests.unit.agents.fakes import resources
 
 ROOT = Path(__file__).parents[1]
-GROUPS = {
-    GROUP_PREFIX + name: list(build_service(name, resources()).topics) for name in SERVICE_NAMES
-}
-"""The topics of each consumer group, as the services themselves say."""
+
+
+def groups(saga_order: str = SAGA_ORDERS[0]) -> dict[str, list[str]]:
+    """The topics of each consumer group, as the services themselves say."""
+    of = resources(settings=Settings(saga_order=saga_order))
+    return {
+        GROUP_PREFIX + name: list(build_service(name, of).topics)
+        for name in services_of(saga_order)
+    }
+
+
+GROUPS = groups()
 COMMAND_SECONDS = 120
 # Longer than both workers may be starting again at once, on a busy machine.
 CLIENT_PATIENCE_SECONDS = 90.0
@@ -156,12 +165,13 @@ class Shop:
         A group commits after what it said is in the log. So nobody is at work where all have
         committed up to the ends, and the ends are still the same afterwards.
         """
-        kafka, heard = self.servers.kafka, {topic for topics in GROUPS.values() for topic in topics}
+        of = groups(self.env.get("SAGA_ORDER", SAGA_ORDERS[0]))
+        kafka, heard = self.servers.kafka, {topic for topics in of.values() for topic in topics}
 
         async def all_done() -> bool:
             ends = await end_offsets(kafka, *heard)
-            done = await asyncio.gather(*(committed(kafka, group) for group in GROUPS))
-            for topics, offsets in zip(GROUPS.values(), done, strict=True):
+            done = await asyncio.gather(*(committed(kafka, group) for group in of))
+            for topics, offsets in zip(of.values(), done, strict=True):
                 if any(end > offsets.get(tp, 0) for tp, end in ends.items() if tp.topic in topics):
                     return False
             return ends == await end_offsets(kafka, *heard)

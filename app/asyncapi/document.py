@@ -48,7 +48,8 @@ ENVELOPE: Mapping[str, Any] = {
         "causationid": UUID_HEADER | {"description": "The event that led to this one."},
         "traceparent": {
             "type": "string",
-            "description": "W3C trace context of the request that began it.",
+            "description": "W3C trace context: of the request that began it, or, where spans are "
+            "made, of the span that sent it.",
         },
     },
 }

@@ -53,6 +53,7 @@ POLICY: Mapping[tuple[str, str], Who] = {
     ("POST", "/orders/{orderId}/cancel"): Who.OWNER,
     ("GET", "/payments/{orderId}"): Who.OWNER,
     ("GET", "/sagas"): Who.OPERATORS,
+    ("GET", "/sagas/flow"): Who.OPERATORS,
     ("GET", "/sagas/{orderId}"): Who.OWNER,
     ("GET", "/users"): Who.OPERATORS,
     ("POST", "/users"): Who.ADMINS,
@@ -80,6 +81,9 @@ POLICY: Mapping[tuple[str, str], Who] = {
     ("POST", "/dlq/{topic}/replay"): Who.OPERATORS,
     ("POST", "/dlq/{topic}/discard"): Who.OPERATORS,
     **{("GET", path): Who.ANYONE for path in OPEN},
+    # The console itself; what it shows it asks for with its reader's token.
+    ("GET", "/"): Who.ANYONE,
+    ("GET", "/console/{file}"): Who.ANYONE,
 }
 
 

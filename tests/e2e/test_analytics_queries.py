@@ -267,15 +267,16 @@ async def test_the_command_shows_it_and_says_when_nobody_answers(shop: Shop) -> 
 
 async def test_one_worker_reports_for_all(shop: Shop) -> None:
     def reporting() -> list[str]:
-        return [name for name in shop.workers if f'"orders":{ORDERS}' in reports(shop, name)]
+        return [name for name in shop.workers if ORDERS in reports(shop, name)]
 
     assert 1 == len(await eventually(reporting, SECONDS, "a report is written"))
 
 
-def reports(shop: Shop, name: str) -> str:
+def reports(shop: Shop, name: str) -> list[int]:
+    """How many orders the worker's reports told of."""
     log = shop.servers.directory / "logs" / f"{name}.log"
-    lines = log.read_text(errors="replace").splitlines()
-    return "\n".join(line for line in lines if "analytics {" in line)
+    lines = (line for line in log.read_text().splitlines() if '"event":"analytics"' in line)
+    return [json.loads(line)["analytics"]["orders"] for line in lines]
 
 
 async def test_while_a_worker_is_dead_no_answer_is_silently_wrong(

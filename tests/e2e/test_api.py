@@ -5,17 +5,20 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 
+from app.saga import INVENTORY_FIRST
+from app.settings import Settings
 from app.stores.repositories import INDEXES
 from infra.local.testing import LocalServers
-from tests.kafka import eventually
+from tests.kafka import end_offsets, eventually
+from tests.metrics import CONTRACT, Figures, scrape
 from tests.openapi import Reference, of_gateway
-from tests.shop import Shop, order, post, post_all
+from tests.shop import GROUPS, Shop, order, post, post_all
 
 pytestmark = pytest.mark.timeout(180)
 END_SECONDS = 60
@@ -281,3 +284,80 @@ async def test_the_indexes_are_there(shop: Shop) -> None:
             return True
 
         await eventually(created, END_SECONDS, "the workers create them")
+
+
+async def test_the_metrics_of_all_workers_together_are_what_has_happened(
+    shop: Shop, client: Client
+) -> None:
+    await shop.at_rest()
+    workers = [worker.url for worker in shop.workers.values()]
+
+    async def looked() -> bool:
+        """The last sweep has seen that nothing is left."""
+        return 0 == (await scrape(workers)).sum("sagas_pending")
+
+    await eventually(looked, END_SECONDS, "no order is pending")
+    figures, *_ = await asyncio.gather(scrape(workers), *(scrape(workers[:1]) for _ in range(20)))
+
+    assert set() == set(CONTRACT) - {"circuit_breaker_state"} - figures.names
+    assert_orders(figures, [each async for each in database_of(shop, "orders")])
+    told = await client.get("/analytics")
+    assert told["revenue"] == pytest.approx(figures.sum("revenue_total"))
+    payments = [each async for each in database_of(shop, "payments")]
+    counted = figures.by("payments_processed_total", "status")
+    assert (
+        sum("paymentId" in p and p["paymentId"] is not None for p in payments) == counted["charged"]
+    )
+    assert figures.sum("lock_acquisitions_total", status="acquired")
+    assert figures.sum("rocksdb_keys", table="order-windows")
+    assert {1.0} == {ready for _, ready in figures.series("service_ready")}
+    assert 0 == figures.sum("worker_recovering")
+    assert 0 == figures.sum("dead_letters_total")
+    assert {"worker"} == {labels["service"] for labels, _ in figures.series("http_requests_total")}
+    await assert_records(figures, shop.servers.kafka)
+    assert shop.gateway is not None
+    gateway = await scrape([shop.gateway.url])
+    states = {labels["target"]: v for labels, v in gateway.series("circuit_breaker_state")}
+    assert dict.fromkeys(workers, 0.0) == states
+    assert gateway.sum("http_requests_total", method="POST", path="/api/orders", status="202")
+
+
+async def database_of(shop: Shop, collection: str) -> AsyncIterator[dict[str, Any]]:
+    with shop.database() as database:
+        async for document in database[collection].find({}):
+            yield document
+
+
+def assert_orders(figures: Figures, orders: list[dict[str, Any]]) -> None:
+    """Each order, its end and what was undone for it are counted once."""
+    heard = [(each["status"], {entry["event"] for entry in each["history"]}) for each in orders]
+    undone = [
+        (status, [s.name for s in INVENTORY_FIRST.steps if {s.done, s.undone} <= events])
+        for status, events in heard
+    ]
+    ends = Counter(
+        "success" if status == "CONFIRMED" else "compensated" if steps else "failed"
+        for status, steps in undone
+    )
+    assert ends == figures.by("saga_executions_total", "status")
+    assert len(orders) == figures.sum("orders_created_total")
+    assert len(orders) == figures.sum("saga_duration_seconds_count")
+    steps = Counter(step for _, steps in undone for step in steps)
+    assert steps == figures.by("saga_compensation_executions_total", "step")
+
+
+async def assert_records(figures: Figures, kafka: str) -> None:
+    """Every record is counted by who sent it and by each group, and none is left."""
+    ends: Counter[str] = Counter()
+    for tp, end in (await end_offsets(kafka, *{t for of in GROUPS.values() for t in of})).items():
+        ends[tp.topic] += end
+    produced = figures.by("kafka_messages_produced_total", "topic")
+    assert +ends == {topic: produced.get(topic, 0) for topic in +ends}
+    lags = Counter((of["group"], of["topic"]) for of, _ in figures.series("kafka_consumer_lag"))
+    partitions = Settings().topic_partitions
+    assert {(group, t): partitions for group, of in GROUPS.items() for t in of} == lags
+    assert 0 == figures.sum("kafka_consumer_lag")
+    for group, topics in GROUPS.items():
+        consumed = figures.sum("kafka_messages_consumed_total", group=group)
+        assert sum(ends[topic] for topic in topics) <= consumed
+        assert 1 <= figures.sum("participant_batches_total", group=group) or not consumed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.codec import decode
-from app.settings import SERVICE_NAMES
+from app.parts import services_of
 from app.topics import BY_NAME
 from infra.local.testing import LocalServers, start_worker
 from tests.groups import description, shares
@@ -18,12 +18,15 @@ from tests.integration.notifications.mail import MailServer
 from tests.kafka import PARTITIONS, eventually, read_all
 from tests.shop import GROUPS, Shop, order, post_all
 
+# Of the default saga.
+SERVICES = services_of()
+
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(420)]
 
-PROCESSES = {f"{name}-1": name for name in SERVICE_NAMES} | {"payment-2": "payment", "web-1": "web"}
+PROCESSES = {f"{name}-1": name for name in SERVICES} | {"payment-2": "payment", "web-1": "web"}
 ROUNDS = 2
 ORDERS_A_KILL = 60
-ORDERS = ROUNDS * len(SERVICE_NAMES) * ORDERS_A_KILL
+ORDERS = ROUNDS * len(SERVICES) * ORDERS_A_KILL
 END_SECONDS = 150
 REST_SECONDS = 120
 # Slow enough that a kill finds messages on their way.
@@ -144,7 +147,7 @@ async def test_each_service_killed_twice_under_load_ends_every_order_and_mails_e
     ids: list[str] = []
     kills: list[float] = []
     for _ in range(ROUNDS):
-        for service in SERVICE_NAMES:
+        for service in SERVICES:
             name = f"{service}-1"
             taken = len(mail.taken)
             load = [next(bodies) for _ in range(ORDERS_A_KILL)]
@@ -170,4 +173,4 @@ async def test_each_service_killed_twice_under_load_ends_every_order_and_mails_e
     await shop.books_balance()
     await everything_is_audited_once(shop)
     again = await every_end_was_mailed(shop, mail, ends, kills)
-    print(f"{ORDERS} orders, {2 * len(SERVICE_NAMES)} kills, {again} messages sent twice")
+    print(f"{ORDERS} orders, {2 * len(SERVICES)} kills, {again} messages sent twice")

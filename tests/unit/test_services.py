@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.services import ServiceApp
+from app.service_app import ServiceApp
 
 READY = {"joined": True, "rebalancing": False, "recovered": True}
 

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.settings import SERVICE_NAMES, Settings
+from app.parts import services_of
+from app.settings import Settings
+
+# Of the default saga.
+SERVICES = services_of()
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +21,7 @@ def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_defaults_are_consistent() -> None:
-    assert SERVICE_NAMES == Settings().service_names()
+    assert SERVICES == Settings().service_names()
 
 
 def test_a_field_is_read_from_the_variable_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +44,7 @@ def test_a_process_may_have_web_views_alone() -> None:
     [
         (
             "order,shipping",
-            f"SERVICES='order,shipping': no service shipping; there are {', '.join(SERVICE_NAMES)}",
+            f"SERVICES='order,shipping': no service shipping; there are {', '.join(SERVICES)}",
         ),
         ("b,a", "no service a, b; there are"),
         ("", "SERVICES='': no service named"),

@@ -4,7 +4,7 @@ import pytest
 
 from app.saga import SAGAS
 from infra.local.java import ROOT
-from tests.sharing_out import ALONE, LONGEST, together, turn
+from tests.sharing_out import ALONE, BROWSER, LONGEST, together, turn
 
 SCENARIOS = "tests/e2e/scenarios"
 
@@ -14,6 +14,11 @@ def test_all_scenarios_of_one_order_of_steps_share_a_stage(steps: str) -> None:
     one = together(f"{SCENARIOS}/test_endings.py::test_an_order_is_sold_and_paid[{steps}]")
     other = together(f"{SCENARIOS}/test_arrivals.py::test_duplicates[{steps}-heard of]")
     assert f"{SCENARIOS} {steps}" == one == other
+
+
+def test_all_that_look_at_the_console_share_a_system() -> None:
+    one = together("tests/browser/test_overview.py::test_a")
+    assert BROWSER == one == together("tests/browser/test_appearance.py::test_b[light]")
 
 
 def test_other_tests_of_a_file_stay_together() -> None:

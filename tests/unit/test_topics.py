@@ -35,6 +35,13 @@ def test_every_table_has_a_changelog_that_keeps_the_newest_of_each_key() -> None
         assert "-1" == plan.config["retention.ms"]
 
 
+def test_what_was_acknowledged_outlives_a_broker_where_there_are_three() -> None:
+    for replicas, in_sync in {1: None, 2: None, 3: "2", 5: "2"}.items():
+        for plan in plans(Settings(topic_replication=replicas)):
+            assert in_sync == plan.made_with.get("min.insync.replicas")
+            assert plan.config.items() <= plan.made_with.items()
+
+
 def test_topics_are_kept_for_the_hours_that_the_settings_say() -> None:
     made = {
         plan.name: plan.retention_ms

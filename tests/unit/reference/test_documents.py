@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from app.codec import encode
 from app.events import EVENT_TYPES
-from app.settings import SERVICE_NAMES
+from app.parts import SERVICE_NAMES
 from app.topics import SPECS
 from infra.reference import ROOT, files
 from tests.builders import placed

@@ -5,12 +5,13 @@ money moved), and forgets the rest, as a process does that dies before it stored
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from copy import copy
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.domain import inventory, payment
 from app.domain import order as orders
+from app.domain.decision import Decision
 from app.events import Event
 from app.saga import Saga
 
@@ -64,6 +65,52 @@ class StepParticipant(Participant, Protocol):
     def assert_ended(self, order_id: str, *, confirmed: bool) -> None:
         """What it remembers of the order is what its end says."""
         ...
+
+
+class PureStep(Generic[T]):
+    """A step that asks nobody: all that it does is what its decisions say.
+
+    Args:
+        decide: its `decide(state, event, saga, now)`.
+        status: what of a state is not a time.
+        done: the status of a step that is done and not undone.
+    """
+
+    def __init__(
+        self,
+        table: Saga,
+        name: str,
+        decide: Callable[[T | None, Event, Saga, str], Decision[T | None]],
+        status: Callable[[T], Hashable],
+        done: Hashable,
+    ) -> None:
+        self.name = name
+        self.table = table
+        self.hears = (table.trigger(name), *table.undo_triggers(name))
+        self.states: dict[str, T] = {}
+        self.fails: set[str] = set()
+        self._decide = decide
+        self._status = status
+        self._done = done
+
+    def hear(self, event: Event, now: str) -> tuple[Event, ...]:
+        decision = self._decide(self.states.get(event.order_id), event, self.table, now)
+        if decision.state is not None:
+            self.states[event.order_id] = decision.state
+        return decision.events
+
+    def crash(self, event: Event, now: str) -> None:
+        """It does nothing outside of what it stores."""
+
+    def keeps(self, order_id: str) -> bool:
+        state = self.states.get(order_id)
+        return state is not None and self._status(state) == self._done
+
+    def assert_ended(self, order_id: str, *, confirmed: bool) -> None:
+        assert confirmed is self.keeps(order_id)
+
+    def shape(self) -> Hashable:
+        return tuple((order_id, self._status(state)) for order_id, state in self.states.items())
 
 
 class OrderService:
