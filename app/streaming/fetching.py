@@ -1,4 +1,10 @@
-"""Fetching past a record that the Kafka client itself can't read.
+"""Fetching in the process's own event loop, and past a record that the Kafka client can't read.
+
+Faust gives each consumer a thread with an event loop of its own, so that heartbeats go on while an
+agent computes. A worker with all services would have seven: each fetch and each commit wakes two
+threads that wait for Python's lock in turn, which cost more than the work they handed over (see
+docs/adr/0013-one-event-loop.md). No computation of ours is longer than a heartbeat's
+interval, so here the consumer lives in the loop of those who use it.
 
 aiokafka decodes the names of a record's headers as UTF-8 while it fetches. One record with another
 name would end the process at each start, and nothing would say which record it is. Here it is
@@ -6,18 +12,61 @@ stepped over, and handed on as a record without content, so that it becomes a de
 where the original lies.
 """
 
+import asyncio
 import inspect
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
+from mode.services import Service
+from mode.utils.futures import maybe_async
 
 UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, that steps over unreadable records."""
+    """Faust's consumer thread without its thread, that steps over unreadable records."""
+
+    wait_for_shutdown = False
+
+    def __init__(self, consumer: Any, *, loop: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def start(self) -> None:
+        """Start here, as any service does."""
+        await Service.start(self)
+
+    async def stop(self) -> None:
+        """Stop as any service does."""
+        await Service.stop(self)
+
+    async def on_stop(self) -> None:
+        """Leave the group; before the tasks end that this needs."""
+        await self.on_thread_stop()
+
+    async def _stop_children(self) -> None:
+        await self._default_stop_children()
+
+    async def _stop_futures(self) -> None:
+        await self._default_stop_futures()
+
+    async def _stop_exit_stacks(self) -> None:
+        await self._default_stop_exit_stacks()
+
+    def _stopped_set(self) -> None:
+        self._stopped.set()
+
+    def set_shutdown(self) -> None:
+        """Say that it has stopped."""
+        self._shutdown.set()
+
+    async def call_thread(
+        self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call it. Who waits for it may be cancelled; it then ends all the same, as it would in
+        another thread."""
+        return await asyncio.shield(maybe_async(fun(*args, **kwargs)))
 
     async def seek_to_start(self, partitions: Iterable[Any]) -> None:
         """Set positions to the start, without asking the broker where that is.
