@@ -78,7 +78,7 @@ class Resources:
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
-        self.database.client.close()
-        self.reads.client.close()
+        await mongo.close(self.database)
+        await mongo.close(self.reads)
         if self.spans is not None:
             await self.spans.close()

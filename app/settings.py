@@ -89,6 +89,7 @@ class Settings(EdgeSettings):
     sweep_interval_seconds: float = Field(default=5.0, gt=0)
 
     # Stores
+    mongo_driver: Literal["pymongo", "motor"] = "pymongo"
     mongo_timeout_seconds: float = Field(default=10.0, gt=0)
     mongo_pool_size: int = Field(default=20, ge=1)
     redis_timeout_seconds: float = Field(default=2.0, gt=0)

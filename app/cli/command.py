@@ -85,7 +85,7 @@ async def connected(settings: Settings) -> AsyncIterator[mongo.Database]:
     try:
         yield database
     finally:
-        database.client.close()
+        await mongo.close(database)
 
 
 def explained(error: Exception) -> str:

@@ -1,17 +1,21 @@
-"""MongoDB through motor: connection, and documents guarded by a version.
+"""MongoDB: connection, and documents guarded by a version.
 
-The only module that knows the driver. Every write names the version it stands on, so a writer that
-lost its partition meanwhile can't overwrite what its successor wrote.
+The only module that knows the driver: PyMongo's async client, or motor, whose successor it is
+(`MONGO_DRIVER`, see docs/adr/0003-redis-asyncio-and-motor.md). Every write names the version it
+stands on, so a writer that lost its partition meanwhile can't overwrite what its successor wrote.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from inspect import isawaitable
+from typing import Any, Generic, TypeVar, cast
 
 from bson.errors import InvalidDocument
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import InsertOne, UpdateOne
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, InsertOne, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
@@ -20,8 +24,9 @@ from app.stores.errors import ConflictError, TransientStoreError
 
 S = TypeVar("S")
 Document = dict[str, Any]
-Collection = AsyncIOMotorCollection[Document]
-Database = AsyncIOMotorDatabase[Document]
+Collection = AsyncCollection[Document]
+Database = AsyncDatabase[Document]
+Client = AsyncMongoClient[Document]
 
 DEFAULT_DATABASE = "orderflow"
 DUPLICATE_KEY = 11000
@@ -41,7 +46,8 @@ def connect(settings: Settings, *, timeout: float | None = None) -> Database:
             that of the settings.
     """
     timeout_ms = int((timeout or settings.mongo_timeout_seconds) * 1000)
-    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+    driver: Any = AsyncIOMotorClient if settings.mongo_driver == "motor" else AsyncMongoClient
+    client = driver(
         settings.mongodb_url,
         serverSelectionTimeoutMS=timeout_ms,
         connectTimeoutMS=timeout_ms,
@@ -52,7 +58,15 @@ def connect(settings: Settings, *, timeout: float | None = None) -> Database:
         tz_aware=True,
     )
     name = parse_uri(settings.mongodb_url)["database"] or DEFAULT_DATABASE
-    return client[name]
+    # Of what is used here, motor's objects do the same under the same names.
+    return cast("Client", client)[name]
+
+
+async def close(database: Database) -> None:
+    """Close all connections of the database's client."""
+    closing: Any = database.client.close()
+    if isawaitable(closing):  # motor closes at once
+        await closing
 
 
 @contextmanager
@@ -180,6 +194,7 @@ __all__ = [
     "PyMongoError",
     "Stored",
     "TransientStoreError",
+    "close",
     "connect",
     "documents",
     "ping",

@@ -1,4 +1,10 @@
-"""Fetching past a record that the Kafka client itself can't read.
+"""Fetching in the process's own event loop, and past a record that the Kafka client can't read.
+
+Faust gives each consumer a thread with an event loop of its own, so that heartbeats go on while an
+agent computes. A worker with all services would have seven: each fetch and each commit wakes two
+threads that wait for Python's lock in turn, which cost more than the work they handed over (see
+docs/adr/0013-one-event-loop.md). No computation of ours is longer than a heartbeat's
+interval, so here the consumer lives in the loop of those who use it.
 
 aiokafka decodes the names of a record's headers as UTF-8 while it fetches. One record with another
 name would end the process at each start, and nothing would say which record it is. Here it is
@@ -7,18 +13,60 @@ where the original lies.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
+from mode.services import Service
+from mode.utils.futures import maybe_async
 
 Take = Callable[[Any, int | None], Awaitable[Any]]
 UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, that steps over unreadable records."""
+    """Faust's consumer thread without its thread, that steps over unreadable records."""
+
+    wait_for_shutdown = False
+
+    def __init__(self, consumer: Any, *, loop: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def start(self) -> None:
+        """Start here, as any service does."""
+        await Service.start(self)
+
+    async def stop(self) -> None:
+        """Stop as any service does."""
+        await Service.stop(self)
+
+    async def on_stop(self) -> None:
+        """Leave the group; before the tasks end that this needs."""
+        await self.on_thread_stop()
+
+    async def _stop_children(self) -> None:
+        await self._default_stop_children()
+
+    async def _stop_futures(self) -> None:
+        await self._default_stop_futures()
+
+    async def _stop_exit_stacks(self) -> None:
+        await self._default_stop_exit_stacks()
+
+    def _stopped_set(self) -> None:
+        self._stopped.set()
+
+    def set_shutdown(self) -> None:
+        """Say that it has stopped."""
+        self._shutdown.set()
+
+    async def call_thread(
+        self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call it, here and now."""
+        return await maybe_async(fun(*args, **kwargs))
 
     async def seek_to_start(self, partitions: Iterable[Any]) -> None:
         """Set positions to the start, without asking the broker where that is.
@@ -44,7 +92,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         async def take(partitions: Any, most: int | None) -> Any:
             return await fetch(consumer, partitions, timeout, most or max_records)
 
-        return await stepping_over(consumer, active_partitions, take, self.log)
+        only = None if active_partitions is None else Only(active_partitions)
+        return await stepping_over(consumer, only, take, self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Partitions to take records of, as they are when there are records.
+
+    Faust gives the set that it changes while a fetch is under way. Emptied, as it is between a
+    table's recovery and the streams' resumption, it would stand for all partitions to the client:
+    it would hand out the streams' first records, which Faust then drops as not asked for.
+    """
+
+    partitions: Collection[Any]
+
+    def __contains__(self, tp: Any) -> bool:
+        return tp in self.partitions
+
+    def __bool__(self) -> bool:
+        return True
 
 
 async def stepping_over(consumer: Any, partitions: Any, take: Take, log: Any) -> Any:

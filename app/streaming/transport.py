@@ -26,6 +26,9 @@ DRAIN_TIMEOUT_SECONDS = 15.0
 EARLIEST = "earliest"
 # The callbacks of a rebalance take some milliseconds.
 SEEK_RETRY_SECONDS = 0.05
+# A coordinator answers in milliseconds. While nothing flows, whoever gets the partitions next goes
+# to what is committed anyway, and must not wait for this.
+GO_BACK_SECONDS = 5.0
 
 
 class Consumer(driver.Consumer):
@@ -95,8 +98,9 @@ class Consumer(driver.Consumer):
     async def _go_back(self) -> None:
         """What was fetched while the flow was stopped is fetched again."""
         try:
-            await self.perform_seek()
-        except (KafkaError, AssertionError) as error:
+            async with asyncio.timeout(GO_BACK_SECONDS):
+                await self.perform_seek()
+        except (KafkaError, AssertionError, TimeoutError) as error:
             # The assignment went away meanwhile; the next one brings its own positions.
             self.log.warning("could not go back to the committed offsets: %r", error)
 

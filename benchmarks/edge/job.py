@@ -34,12 +34,17 @@ class Asked:
 QUICK = Asked(seconds=running.QUICK_HOLD_SECONDS, rates=running.QUICK_RATES)
 
 
+# Of what two workers bear, one can bear so much while the other is away.
+KILLED_SHARE = 0.5
+
+
 async def run(*, quick: bool) -> tuple[list[Result], str]:
-    """Everything, as the other jobs of `make bench` have it; and the rate that is found once more
-    with web views in processes of their own."""
+    """Everything, as the other jobs of `make bench` have it; and the search once more with web
+    views in processes of their own, from the rate down that was borne."""
     asked = QUICK if quick else Asked()
-    found, section, rate = await _measured(asked)
-    more, apart, _ = await _measured(Asked(("rate",), asked.seconds, rate, apart=True))
+    found, section, borne = await _measured(asked)
+    rates = [rate for rate in asked.rates if rate <= borne]
+    more, apart, _ = await _measured(Asked(("rate",), asked.seconds, rates=rates, apart=True))
     return found + more, f"{section}\n\n{apart}"
 
 
@@ -58,20 +63,23 @@ async def _measured(asked: Asked) -> tuple[list[Result], str, float]:
 async def _measure(made: System, asked: Asked) -> tuple[list[Result], str, float]:
     await running.warm_up(made)
     rates = asked.rates if asked.rate is None else (asked.rate,)
-    tried = await running.held(made, asked.seconds, rates) if "rate" in asked.parts else []
-    rate = tried[-1].figures.rate if tried else rates[-1]
-    profiled = await running.profiles(made, rate) if "profile" in asked.parts else []
+    searched = running.Search()
+    if "rate" in asked.parts:
+        searched = await running.search(made, asked.seconds, rates)
+    borne = searched.borne.figures.rate if searched.borne else rates[-1]
+    profiled = await running.profiles(made, borne) if "profile" in asked.parts else []
     killed = []
     for name in faults.FAULTS:
         if name in asked.parts:
+            rate = borne * KILLED_SHARE if asked.rate is None else asked.rate
             print(f"  {name} is killed at {rate:,.0f}/s ...", flush=True)
             killed.append(await faults.fault(made, name, rate))
     balanced = await made.balances()
     job = f"{JOB}, web views apart" if asked.apart else JOB
-    found = [_result(job, one, balanced=balanced) for one in tried]
+    found = [_result(job, one, balanced=balanced) for one in searched.runs]
     found += [_killed(one, balanced=balanced) for one in killed]
     title = f"### The edge under load{', web views apart' if asked.apart else ''}"
-    return found, f"{title}\n\n{explain(tried, profiled, killed, balanced=balanced)}", rate
+    return found, f"{title}\n\n{explain(searched, profiled, killed, balanced=balanced)}", borne
 
 
 def _result(job: str, done: running.Run, *, balanced: bool) -> Result:

@@ -7,7 +7,7 @@ import orjson
 
 from benchmarks.edge.faults import Fault
 from benchmarks.edge.figures import ACCEPTING, READING, READS, Figures, counted, milliseconds
-from benchmarks.edge.running import P99_ACCEPT_SECONDS, WANTED_RATE, Run, Spent
+from benchmarks.edge.running import P99_ACCEPT_SECONDS, WANTED_RATE, Run, Search, Spent
 
 FUNCTIONS_SHOWN = 8
 SHARE_SHOWN = 0.01
@@ -16,12 +16,14 @@ TIMES = "p50 ms | p90 ms | p99 ms | max ms"
 
 
 def explain(
-    tried: Sequence[Run], profiles: Sequence[Spent], faults: Sequence[Fault], *, balanced: bool
+    searched: Search, profiles: Sequence[Spent], faults: Sequence[Fault], *, balanced: bool
 ) -> str:
     """All of it as Markdown."""
     parts = []
-    if tried:
-        parts += [_rates(tried), _times(tried[-1].figures), _cost(tried[-1])]
+    if searched.runs:
+        parts.append(_rates(searched))
+    for one in searched.whole or searched.steps[-1:]:
+        parts += [_times(one.figures), _cost(one)]
     parts += [_profile(profile) for profile in profiles]
     if faults:
         parts.append(_faults(faults))
@@ -30,19 +32,25 @@ def explain(
     return "\n\n".join(parts)
 
 
-def _rates(tried: Sequence[Run]) -> str:
-    last = tried[-1]
-    best = f"{last.figures.rate:,.0f} requests a second"
+def _verdict(searched: Search) -> str:
     slow = f"{1000 * P99_ACCEPT_SECONDS:.0f} ms"
-    if last.holds:
-        verdict = f"{best} hold: no error, and p99 of accepting an order within {slow}."
-    elif last.borne:
-        verdict = (
-            f"No rate that was tried has p99 of accepting an order within {slow}; {best} are borne "
-            "without an error."
-        )
-    else:
-        verdict = f"{best} are not borne, nor is any higher rate that was tried."
+    borne, quick = searched.borne, searched.quick
+    if borne is None:
+        return f"No rate that was tried is borne without an error. {WANTED_RATE:,} were wanted."
+    told = (
+        f"{borne.figures.rate:,.0f} requests a second are answered as fast as they come, without "
+        f"an error; {WANTED_RATE:,} were wanted."
+    )
+    if quick is None:
+        return f"{told} At no rate that was tried is p99 of accepting an order within {slow}."
+    return (
+        f"{told} Up to {quick.figures.rate:,.0f} requests a second, p99 of accepting an order is "
+        f"within {slow}: {1000 * quick.figures.p99_accept:,.0f} ms."
+    )
+
+
+def _rates(searched: Search) -> str:
+    tried = searched.runs
     rows = [
         f"| {one.figures.rate:,.0f} | {one.figures.count / one.figures.rate:.0f} "
         f"| {one.figures.achieved:,.0f} | {one.figures.error_share:.2%} "
@@ -57,7 +65,7 @@ def _rates(tried: Sequence[Run]) -> str:
     borne = cores * first.figures.count / first.whole_cpu_seconds
     return "\n".join(
         [
-            f"{verdict} {WANTED_RATE:,} were wanted.",
+            _verdict(searched),
             "",
             (
                 "| asked/s | seconds | answered well/s | errors | p99 of accepting ms | accepted "

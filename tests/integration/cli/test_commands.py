@@ -53,7 +53,7 @@ async def database(local_servers: LocalServers) -> AsyncIterator[mongo.Database]
     """A database of the test's own."""
     connected = mongo.connect(Settings(mongodb_url=local_servers.mongodb_url))
     yield connected.client[f"cli-{uuid4().hex[:8]}"]
-    connected.client.close()
+    await mongo.close(connected)
 
 
 @pytest.fixture
@@ -240,4 +240,4 @@ async def test_verify_names_what_does_not_agree(shop: Shop) -> None:
         assert charged["_id"] in result.stdout
     finally:
         await connected[PAYMENTS].update_one({"_id": charged["_id"]}, {"$inc": {"amount": -100}})
-        connected.client.close()
+        await mongo.close(connected)

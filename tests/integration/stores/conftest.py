@@ -1,6 +1,7 @@
 """Redis and the Mongo wire server for the tests of the stores."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -24,18 +25,27 @@ def store_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSer
 
 
 @pytest.fixture
-async def database(store_servers: LocalServers) -> AsyncIterator[mongo.Database]:
+def mongo_driver() -> str:
+    """What the database is used through."""
+    return "pymongo"
+
+
+@pytest.fixture
+async def database(
+    store_servers: LocalServers, mongo_driver: Literal["pymongo", "motor"]
+) -> AsyncIterator[mongo.Database]:
     """A database of the test's own."""
     base, _, query = store_servers.mongodb_url.rpartition("/")[0], "", "retryWrites=false"
     found = mongo.connect(
         Settings(
             mongodb_url=f"{base}/test-{uuid4().hex[:12]}?{query}",
             mongo_timeout_seconds=MONGO_TIMEOUT_SECONDS,
+            mongo_driver=mongo_driver,
         )
     )
     yield found
     await found.client.drop_database(found.name)
-    found.client.close()
+    await mongo.close(found)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import monitoring
+from pymongo import AsyncMongoClient, monitoring
 from pymongo.errors import BulkWriteError
 
 from app.domain.inventory import Reservation, ReservationStatus
@@ -141,16 +141,22 @@ class Commands(monitoring.CommandListener):
         pass
 
 
+@pytest.fixture(params=("pymongo", "motor"))
+def mongo_driver(request: pytest.FixtureRequest) -> str:
+    """Each of those that can be chosen."""
+    return str(request.param)
+
+
 @pytest.fixture
 async def watched(store_servers: LocalServers) -> AsyncIterator[tuple[Any, Commands]]:
     """A database whose commands are remembered."""
     commands = Commands()
-    client: Any = mongo.AsyncIOMotorClient(
+    client: Any = AsyncMongoClient(
         store_servers.mongodb_url, event_listeners=[commands], tz_aware=True
     )
     yield client["watched"], commands
     await client.drop_database("watched")
-    client.close()
+    await client.close()
 
 
 async def test_only_the_fields_that_changed_are_set(watched: tuple[Any, Commands]) -> None:
@@ -268,4 +274,4 @@ async def test_a_stopped_server_is_a_passing_fault_and_its_data_is_there_again(
                 return None
 
         assert paid == await eventually(again, 20, "the payment can be read again")
-        database.client.close()
+        await mongo.close(database)

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.edge.faults import ALLOWED, Fault
 from benchmarks.edge.figures import ACCEPTING, READING, Figures
 from benchmarks.edge.load import FINE, Record, said, whole
+from benchmarks.edge.running import Run, Search
 from benchmarks.edge.traffic import SHARES, Traffic, What
 
 LOST = "connection broke"
@@ -78,3 +79,35 @@ def test_a_fault_may_be_told_as_a_problem_and_as_nothing_else() -> None:
     assert pytest.approx(0.8) == fault.error_seconds
     for kind in ("503 problem+json", "409 problem+json, Retry-After", "502 of another form"):
         assert ALLOWED.fullmatch(kind) is None
+
+
+def run(rate: float, *, p99: float = 0.05, seconds: float = 1.0, lost: int = 0) -> Run:
+    """A run whose requests are all answered well, `p99` seconds after they were due."""
+    count = int(rate * seconds)
+    answered = Record(
+        began=0.0,
+        what=[What.ACCEPT] * count,
+        due=[number / rate for number in range(count)],
+        took=[p99] * count,
+        outcome=[0] * count,
+        outcomes=[FINE],
+        accepted=[],
+        cpu_seconds=0.0,
+        connections=1,
+        samples={},
+    )
+    return Run(Figures(answered, rate), {}, {}, 0.0, 0.0, lost)
+
+
+def test_the_highest_rates_are_those_that_were_good_each_time() -> None:
+    long = run(20, seconds=10)
+    search = Search(
+        [run(40, lost=1), run(30), run(20), run(10)], [run(30, seconds=10, lost=1), long]
+    )
+    assert (long, long) == (search.borne, search.quick)
+
+
+def test_a_rate_may_be_borne_and_not_quick() -> None:
+    slow, fast = run(40, p99=0.2, seconds=20), run(10, seconds=20)
+    search = Search([slow, fast])
+    assert (slow, fast) == (search.borne, search.quick)
