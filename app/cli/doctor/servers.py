@@ -91,7 +91,7 @@ async def mongodb(settings: Settings, seconds: float) -> Sequence[Finding]:
         words = str(error).split(", Timeout:")[0].split(" (configured")[0].removeprefix("MongoDB: ")
         return [failed("servers", "MongoDB", words, f"{IS_IT_UP}; MONGODB_URL says where")]
     finally:
-        database.client.close()
+        await mongo.close(database)
     serious = not all(map(is_loopback, hosts))
     found = [
         answers("MongoDB", f"{build['version']} at {', '.join(hosts)}", took * 1000),

@@ -85,7 +85,7 @@ async def check_dead_letters(settings: Settings, seconds: float) -> Sequence[Fin
     except (BrokerAwayError, mongo.TransientStoreError, mongo.PyMongoError):
         return [failed(AREA, "dead letters", "Kafka or MongoDB does not answer", IS_IT_UP)]
     finally:
-        database.client.close()
+        await mongo.close(database)
     return dead_letters({topic: counts[State.OPEN] for topic, counts in page.counts.items()})
 
 

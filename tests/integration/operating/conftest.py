@@ -35,4 +35,4 @@ def broker(servers: LocalServers) -> Broker:
 async def database(settings: Settings) -> AsyncIterator[mongo.Database]:
     connected = mongo.connect(settings)
     yield connected
-    connected.client.close()
+    await mongo.close(connected)
