@@ -5,6 +5,8 @@ The only module that knows the driver: PyMongo's async client, or motor, whose s
 stands on, so a writer that lost its partition meanwhile can't overwrite what its successor wrote.
 """
 
+import errno
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ Client = AsyncMongoClient[Document]
 
 DEFAULT_DATABASE = "orderflow"
 DUPLICATE_KEY = 11000
+# asyncio's words; the address is named before them.
+REFUSED = re.compile(rf"\[Errno {errno.ECONNREFUSED}\] Connect call failed \('[^']*', \d+\)")
 # Server errors that say that a document or an update can't be: BadValue, FailedToParse,
 # TypeMismatch, DollarPrefixedFieldName, DocumentValidationFailure, BSONObjectTooLarge and the older
 # codes of too large objects and unstorable values.
@@ -98,7 +102,7 @@ def translated() -> Any:
     except (InvalidDocument, DocumentTooLarge, OverflowError):
         raise
     except PyMongoError as error:
-        raise TransientStoreError(f"MongoDB: {error}") from error
+        raise TransientStoreError(f"MongoDB: {REFUSED.sub('refused', str(error))}") from error
 
 
 @dataclass(frozen=True, slots=True)

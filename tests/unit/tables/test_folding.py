@@ -9,6 +9,7 @@ import pytest
 from app.agents.analytics import AnalyticsService, order_windows
 from app.codec import UndecodableError
 from app.events import CancellationRequested, Item, OrderCancelled, OrderConfirmed, OrderPlaced
+from app.listeners import Listeners
 from app.tables import keys
 from app.tables.decoding import Kind, decode, decode_all
 from app.tables.folding import DELETES_MAX, Plan
@@ -50,7 +51,7 @@ class Analytics:
         self.table = MemoryTable()
         self.late: list[tuple[str, int]] = []
         self.service = AnalyticsService(
-            [order_windows(plan)], on_late=lambda *late: self.late.append(late)
+            [order_windows(plan)], listeners=Listeners(late=lambda *late: self.late.append(late))
         )
         self.service.tables[ORDER.name] = self.table
         self.offset = 0

@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,13 +18,9 @@ HOSTILE = 'x","level":"critical\n\r\x1b[2J\u2028\x85\udc80\u202e{"event":"forged
 
 
 @pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    made = logging.getLogger("somebodys.module")
-    made.setLevel(logging.INFO)
-    made.propagate = False
-    yield made
-    made.handlers.clear()
-    made.propagate = True
+def logger() -> logging.Logger:
+    """One that pytest does not know, since it could not repeat a lone surrogate."""
+    return logging.Logger("somebodys.module", logging.INFO)
 
 
 def written(logger: logging.Logger, formatter: LineFormatter) -> Logged:
