@@ -77,7 +77,7 @@ def test_each_process_keeps_its_spans_in_a_file_of_those_requests_that_ask_for_i
         ({"OTEL_TRACES_SAMPLER": "always_on"}, {"OTEL_TRACES_SAMPLER"}),
         ({"TRACES_FILE": "/tmp/spans"}, {"OTEL_TRACES_SAMPLER", "TRACES_FILE"}),
     ],
-    ids=str,
+    ids=("collector", "sampler", "file"),
 )
 def test_who_says_where_spans_go_or_which_are_kept_is_not_overruled(
     tmp_path: Path, given: dict[str, str], missing: set[str]
