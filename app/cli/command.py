@@ -91,7 +91,7 @@ async def connected(settings: Settings) -> AsyncIterator[mongo.Database]:
 def explained(error: Exception) -> str:
     """The error's words, with what to look at where a server is not to be had."""
     if not isinstance(error, CommandError):
-        variable, words = "MONGODB_URL", _brief(error)
+        variable, words = "MONGODB_URL", mongo.brief(error)
     elif isinstance(error.__cause__, BrokerUnreachableError | BrokerAwayError):
         variable, words = "KAFKA_BOOTSTRAP_SERVERS", str(error)
     else:
@@ -121,8 +121,3 @@ async def _refuses(host: str, port: int | None) -> bool:
         return error.errno == errno.ECONNREFUSED or "refused" in str(error)
     writer.close()
     return False
-
-
-def _brief(error: Exception) -> str:
-    # PyMongo appends its whole view of the cluster.
-    return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0]

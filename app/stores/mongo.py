@@ -105,6 +105,11 @@ def translated() -> Any:
         raise TransientStoreError(f"MongoDB: {REFUSED.sub('refused', str(error))}") from error
 
 
+def brief(error: Exception) -> str:
+    """What a fault of the driver says, without its view of the whole cluster."""
+    return str(error).split(", Timeout:")[0].split(" (configured timeouts")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[S]):
     """A state as it was loaded: the version that a write must find, and the document behind it."""
@@ -198,6 +203,7 @@ __all__ = [
     "PyMongoError",
     "Stored",
     "TransientStoreError",
+    "brief",
     "close",
     "connect",
     "documents",

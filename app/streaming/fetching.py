@@ -38,10 +38,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start here, as any service does."""
         await Service.start(self)
 
-    async def stop(self) -> None:
-        """Stop as any service does."""
-        await Service.stop(self)
-
     async def on_stop(self) -> None:
         """Leave the group; before the tasks end that this needs."""
         await self.on_thread_stop()

@@ -88,7 +88,7 @@ async def mongodb(settings: Settings, seconds: float) -> Sequence[Finding]:
             took = time.monotonic() - began
         hosts = [host for host, _ in parse_uri(settings.mongodb_url)["nodelist"]]
     except (mongo.TransientStoreError, mongo.PyMongoError) as error:
-        words = str(error).split(", Timeout:")[0].split(" (configured")[0].removeprefix("MongoDB: ")
+        words = mongo.brief(error).removeprefix("MongoDB: ")
         return [failed("servers", "MongoDB", words, f"{IS_IT_UP}; MONGODB_URL says where")]
     finally:
         await mongo.close(database)
