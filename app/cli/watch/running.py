@@ -23,6 +23,7 @@ ANSWER_SECONDS = 2.0
 # Between two looks; and between the two of a single frame, of which a gateway may remember one.
 LOOK_SECONDS = 1.0
 ONCE_SECONDS = 3.0
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,15 @@ async def watch(console: Console, asked: Watch) -> int:
             await asker.once()
             _print(console, view, asked)
             return 0
-        with contextlib.suppress(asyncio.CancelledError), _terminable():
+        with _told_to_end() as ending:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_ask(asker))
-                tasks.create_task(_show(console, view, asked))
+                running = (
+                    tasks.create_task(_ask(asker, ending)),
+                    tasks.create_task(_show(console, view, asked)),
+                )
+                await ending.wait()
+                for task in running:
+                    task.cancel()
     return 0
 
 
@@ -84,8 +90,9 @@ async def _answering(asked: Watch) -> str:
     )
 
 
-async def _ask(asker: Asker) -> None:
-    while True:
+async def _ask(asker: Asker, ending: asyncio.Event) -> None:
+    # A cancellation can be lost in an answer that fails at the same moment.
+    while not ending.is_set():
         # What may not be asked any more, such as after a token has run out, is no reason to end.
         with contextlib.suppress(CommandError):
             await asker.once()
@@ -113,15 +120,16 @@ def _print(console: Console, view: View, asked: Watch, *, plain: bool = False) -
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Told to end from outside, the terminal is left as it was, as with Ctrl-C."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+def _told_to_end() -> Iterator[asyncio.Event]:
+    """Set by Ctrl-C or SIGTERM, so that the terminal is left as it was."""
+    ending, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in ENDS:
+        loop.add_signal_handler(number, ending.set)
     try:
-        yield
+        yield ending
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in ENDS:
+            loop.remove_signal_handler(number)
 
 
 def _now() -> datetime:

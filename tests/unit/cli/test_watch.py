@@ -275,6 +275,34 @@ async def test_where_nobody_answers_to_begin_with_it_ends(worker: Stub) -> None:
     assert UNREACHABLE == error.value.status
 
 
+async def test_an_answer_that_swallows_the_cancellation_does_not_keep_it_from_ending(
+    worker: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = Asker.once
+    worker_was_seen, asking_again, swallowed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def once(asker: Asker) -> None:
+        if not swallowed.is_set() and worker_was_seen.is_set():
+            asking_again.set()
+            try:
+                await asyncio.sleep(PATIENCE_SECONDS)
+            except asyncio.CancelledError:
+                swallowed.set()
+        await asks(asker)
+        worker_was_seen.set()
+
+    monkeypatch.setattr(Asker, "once", once)
+    looking = asyncio.create_task(
+        watch(Console(file=io.StringIO()), Watch(urls=(worker.url,), every=0.05))
+    )
+    await asyncio.wait_for(asking_again.wait(), PATIENCE_SECONDS)
+
+    os.kill(os.getpid(), signal.SIGINT)
+
+    assert 0 == await asyncio.wait_for(looking, PATIENCE_SECONDS)
+    assert swallowed.is_set()
+
+
 class Terminal:
     """The command in a terminal of 80 by 24."""
 
