@@ -7,7 +7,7 @@ straight from the JSON, a chunk at a time; what does not fit is told by the code
 
 from binascii import unhexlify
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -20,14 +20,8 @@ from app.topics import ORDER
 
 MS = 1000
 MINOR = 100
-# More than a year has: a replay goes through the hours in their order, near enough.
-HOURS_KEPT = 10_000
-# `2026-01-31T12:` and `34:56` of `2026-01-31T12:34:56.789Z`.
-HOUR_TEXT = len("2026-01-31T12:")
-SECOND_TEXT = len("2026-01-31T12:34:56")
-SECOND_OF_HOUR = {f"{s // 60:02d}:{s % 60:02d}": s * MS for s in range(3600)}
-# A time is kept in milliseconds, which are written with three digits or with six.
-FRACTION = {"Z": 0} | {f".{ms:03d}{rest}Z": ms for ms in range(MS) for rest in ("", "000")}
+DAY_MS = 86_400 * MS
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A UUID, and how it is written.
 ID_BYTES, ID_TEXT = 16, 36
 NOTHING: Mapping[str, Any] = {}
@@ -54,40 +48,6 @@ Entry = tuple[Any, Kind, bytes, int, int, Mapping[str, Any]]
 """What the fold needs: the record itself, its kind, the order's id, when the order was placed (ms
 since the epoch), its total in minor units, and the event's data. A bare tuple, for there is one a
 record."""
-
-
-class _Hours(dict[str, int]):
-    """The beginning of each hour in ms since the epoch: most of a time's cost, and shared by many
-    orders."""
-
-    def __missing__(self, text: str) -> int:
-        found = round(datetime.fromisoformat(f"{text}00Z").timestamp() * MS)
-        if len(self) >= HOURS_KEPT:
-            self.clear()
-        self[text] = found
-        return found
-
-
-_HOURS = _Hours()
-
-
-def milliseconds(text: str) -> int:
-    """An ISO 8601 time with its zone, in ms since the epoch.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return (
-            _HOURS[text[:HOUR_TEXT]]
-            + SECOND_OF_HOUR[text[HOUR_TEXT:SECOND_TEXT]]
-            + FRACTION[text[SECOND_TEXT:]]
-        )
-    except (KeyError, ValueError):
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise ValueError("a time without its zone") from None
-        return round(at.timestamp() * MS)
 
 
 def decode(record: Any) -> Entry:
@@ -122,7 +82,7 @@ def decode_all(records: Sequence[Any]) -> list[Entry]:
 
 def _entries(records: Sequence[Any], parsed: Sequence[Any]) -> list[Entry]:
     """One long loop without a call of our own in it: this is where analytics spends its time."""
-    hours, seconds, fractions, kinds = _HOURS, SECOND_OF_HOUR, FRACTION, KINDS
+    instant, kinds = datetime.fromisoformat, KINDS
     entries: list[Entry] = []
     for record, ident, data in zip(records, _idents(records, parsed), parsed, strict=True):
         headers = record.headers
@@ -136,15 +96,8 @@ def _entries(records: Sequence[Any], parsed: Sequence[Any]) -> list[Entry]:
         total = round(data["total"] * MINOR)
         if total < 0 or not data["userId"] or not data["items"]:
             raise ValueError("not as the services write it")
-        text = data["placedAt"]
-        try:  # as in `milliseconds`
-            at = (
-                hours[text[:HOUR_TEXT]]
-                + seconds[text[HOUR_TEXT:SECOND_TEXT]]
-                + fractions[text[SECOND_TEXT:]]
-            )
-        except (KeyError, ValueError):
-            at = milliseconds(text)
+        since = instant(data["placedAt"]) - EPOCH  # a time without its zone raises here
+        at = since.days * DAY_MS + since.seconds * MS + since.microseconds // MS
         entries.append((record, kind, ident, at, total, data))
     return entries
 

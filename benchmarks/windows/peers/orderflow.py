@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import faust
 import mode.loop
 
 from app import services
@@ -124,7 +123,8 @@ def totals(resources: Resources) -> Iterator[tuple[str, int]]:
 def main(choose: Callable[[Plan], Plan], *, metered: bool = True) -> None:
     mode.loop.use("uvloop")
     app = build(Task.from_command_line(spare_collector=False), choose, metered=metered)
-    faust.Worker(app, loglevel="WARNING").execute_from_commandline()
+    # As the command line starts it, with our log.
+    app.conf.Worker(app, loglevel="WARNING").execute_from_commandline()
 
 
 if __name__ == "__main__":

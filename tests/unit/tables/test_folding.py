@@ -332,6 +332,25 @@ def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: byt
         decode(broken(value=value.replace(field, bad)))
 
 
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        (b"2026-03-01T12:00:00Z", 0),
+        (b"2026-03-01T13:00:00.250+01:00", 250),
+        (b"2026-03-01T11:59:59.999999Z", -1),
+        (b"1969-12-31T23:59:59.999Z", -NOON_SECONDS * 1000 - 1),
+    ],
+)
+def test_an_order_s_time_is_in_whole_milliseconds_and_never_beyond_what_it_says(
+    text: bytes, milliseconds: int
+) -> None:
+    value = broken().value.replace(b"2026-03-01T12:00:00Z", text)
+
+    _, _, _, at, _, _ = decode(broken(value=value))
+
+    assert milliseconds == at - NOON_SECONDS * 1000
+
+
 def test_a_chunk_is_decoded_as_its_records_are() -> None:
     asked = CancellationRequested(order_id=fields(3)["order_id"], reason="TIMEOUT")
     events = [OrderPlaced(**fields(1)), confirmed(1), confirmed(2), asked]
