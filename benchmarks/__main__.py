@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 
-from benchmarks import lessons, results, saga
+from benchmarks import lessons, recovery, results, saga
 from benchmarks.edge import job as edge
 from benchmarks.windows import growth, job
 
@@ -45,6 +45,11 @@ async def windows(asked: argparse.Namespace, *, quick: bool) -> Measured:
     return await job.run_all(quick=quick, only=only, events=asked.events, rounds=asked.rounds)
 
 
+async def recoveries(_asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """A table that comes back from its changelog."""
+    return await recovery.run_all(quick=quick)
+
+
 async def sagas(_asked: argparse.Namespace, *, quick: bool) -> Measured:
     """Orders through the whole system."""
     found: list[results.Result] = []
@@ -69,7 +74,13 @@ async def the_lessons(_asked: argparse.Namespace, *, quick: bool) -> Measured:
     return ([], "") if quick else await lessons.run(quick=False)
 
 
-JOBS = {"windows": windows, "saga": sagas, "edge": the_edge, "lessons": the_lessons}
+JOBS = {
+    "windows": windows,
+    "recovery": recoveries,
+    "saga": sagas,
+    "edge": the_edge,
+    "lessons": the_lessons,
+}
 
 
 def arguments() -> argparse.Namespace:

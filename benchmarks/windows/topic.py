@@ -2,7 +2,7 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -68,14 +68,21 @@ class Source:
         for record in chunk:
             by_partition[self._partition_of(record.key, numbers, numbers)].append(record)
         for number, part in enumerate(by_partition):
+            await send(producer, TOPIC, number, part)
+
+
+async def send(
+    producer: AIOKafkaProducer, topic: str, partition: int, found: Iterable[Record]
+) -> None:
+    """Hand the producer the records of one partition, in batches as large as it takes."""
+    batch = producer.create_batch()
+    for record in found:
+        if not _append(batch, record):
+            await producer.send_batch(batch, topic, partition=partition)
             batch = producer.create_batch()
-            for record in part:
-                if not _append(batch, record):
-                    await producer.send_batch(batch, TOPIC, partition=number)
-                    batch = producer.create_batch()
-                    if not _append(batch, record):
-                        raise ValueError("an event that is larger than a batch")
-            await producer.send_batch(batch, TOPIC, partition=number)
+            if not _append(batch, record):
+                raise ValueError("an event that is larger than a batch")
+    await producer.send_batch(batch, topic, partition=partition)
 
 
 def _append(batch: object, record: Record) -> bool:
