@@ -17,7 +17,9 @@ chunk before it was finished by the code that processed it.
 | tracker.py      | which chunks are in flight, and how far each partition may be committed |
 | chunk.py        | chunks, and how fetched records are split into them |
 | transport.py    | the Faust transport that yields chunks and commits by the tracker |
-| fetching.py     | steps over records that the Kafka client itself can't read |
+| fetching.py     | fetches in the process's loop, past what the client can't read, while it works |
+| recovery.py     | Faust's recovery of tables, that a slow broker does not end |
+| producing.py    | the producer, that waits until all it was given is delivered |
 | buffer.py       | Faust's buffer of changelog records, that can be drained for sure |
 | participant.py  | the loop: join waiting chunks to a batch, handle, publish, finish |
 | publisher.py    | sends records and waits until every one was delivered |

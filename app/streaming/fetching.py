@@ -22,6 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from mode.services import Service
 from mode.utils.futures import maybe_async
 
+# A client that has given up does so for good; soon enough beside a session's seconds.
+LOOK_SECONDS = 1.0
 Take = Callable[[Any, int | None], Awaitable[Any]]
 UNREADABLE = ("unreadable", b"the name of one of its headers is not UTF-8")
 
@@ -58,6 +60,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Say that it has stopped."""
         self._shutdown.set()
 
+    @Service.task
+    async def _watch(self) -> None:
+        """Fail when the client has given up, so that the process ends and is started again.
+
+        What the client can't recover from it tells whoever fetches by its own methods, and waits
+        until it was told. Faust takes records past these: nothing would fetch, or be a member of
+        the group again, and nothing would say so.
+        """
+        while not self.should_stop:
+            await self.sleep(LOOK_SECONDS)
+            if not self.should_stop:
+                require_working(self._ensure_consumer())
+
     async def call_thread(
         self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
     ) -> Any:
@@ -90,6 +105,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         only = None if active_partitions is None else Only(active_partitions)
         return await stepping_over(consumer, only, take, self.log)
+
+
+def require_working(consumer: Any) -> None:
+    """Raises:
+    KafkaError: the client has given up on its group or on fetching.
+    """
+    consumer._coordinator.check_errors()  # noqa: SLF001 (only `getmany` asks, and takes records)
+    fetching = consumer._fetcher.error_future  # noqa: SLF001
+    if fetching.done():
+        fetching.result()
 
 
 @dataclass(frozen=True, slots=True)

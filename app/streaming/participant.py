@@ -30,7 +30,7 @@ from app.streaming.chunk import Chunk
 from app.streaming.dead_letters import UNDECODABLE, UNPROCESSABLE, DeadLetter
 from app.streaming.observers import Observer
 from app.streaming.publisher import OutRecord, PublishError, UnsendableError
-from app.streaming.retry import Backoff
+from app.streaming.retry import Backoff, cancelled_elsewhere
 
 E = TypeVar("E")
 logger = logging.getLogger(__name__)
@@ -243,10 +243,11 @@ class Participant(Generic[E]):
         failures = faults = 0
         for wait in self._backoff.waits():
             try:
-                async with asyncio.timeout(self._limits.attempt_seconds):
-                    out = await self._handle(events)
-                self._require_held(batch)
-                await self._publish(out)
+                with cancelled_elsewhere():
+                    async with asyncio.timeout(self._limits.attempt_seconds):
+                        out = await self._handle(events)
+                    self._require_held(batch)
+                    await self._publish(out)
                 return len(out)
             except self._transient as error:
                 faults += 1
@@ -312,7 +313,8 @@ class Participant(Generic[E]):
         record = letter.out()
         for wait in self._backoff.waits():
             try:
-                return await self._publish([record])
+                with cancelled_elsewhere():
+                    return await self._publish([record])
             except UnsendableError:
                 record = letter.without_content()
             except self._transient as error:

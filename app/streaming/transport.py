@@ -14,9 +14,10 @@ from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
-from app.streaming.buffer import DrainingBuffer
 from app.streaming.chunk import Chunk, ChunkSchema, split
 from app.streaming.fetching import ConsumerThread
+from app.streaming.producing import Producer
+from app.streaming.recovery import PatientTables
 from app.streaming.tracker import CommitTracker
 
 CHUNK_MAX_RECORDS = 500
@@ -29,6 +30,8 @@ SEEK_RETRY_SECONDS = 0.05
 # A coordinator answers in milliseconds. While nothing flows, whoever gets the partitions next goes
 # to what is committed anyway, and must not wait for this.
 GO_BACK_SECONDS = 5.0
+# Ten years: for ever, in a number that the client can multiply.
+NEVER_SECONDS = 10 * 365 * 86_400.0
 
 
 class Consumer(driver.Consumer):
@@ -99,7 +102,7 @@ class Consumer(driver.Consumer):
         """What was fetched while the flow was stopped is fetched again."""
         try:
             async with asyncio.timeout(GO_BACK_SECONDS):
-                await self.perform_seek()
+                await super().perform_seek()
         except (KafkaError, AssertionError, TimeoutError) as error:
             # The assignment went away meanwhile; the next one brings its own positions.
             self.log.warning("could not go back to the committed offsets: %r", error)
@@ -123,6 +126,19 @@ class Consumer(driver.Consumer):
             message.value = tuple(records)
             message.key = None
         return message
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed: the last that a recovery does before it lets all flow.
+
+        Raises:
+            IllegalStateError: the partitions are being, or were, taken away meanwhile. Faust's
+                recovery then leaves the flow to the next one; else it would resume it in the middle
+                of the revocation, and say that the tables are ready.
+        """
+        generation = self.app.consumer_generation_id
+        await super().perform_seek()
+        if self.tracker.closed or generation != self.app.consumer_generation_id:
+            raise IllegalStateError("the partitions were taken away meanwhile")
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Go back to what is committed, of the partitions that are ours when the answer comes.
@@ -212,9 +228,10 @@ class Consumer(driver.Consumer):
             )
         try:
             async with asyncio.timeout(self.transport.drain_timeout):
-                # A commit under way does not hold what has just been finished.
-                while await self.maybe_wait_for_commit_to_finish():
-                    pass
+                # A commit under way does not hold what has just been finished. Faust's own wait for
+                # it would take the end of this time for the commit's, and wait for another.
+                while (commit := self._commit_fut) is not None and not commit.done():
+                    await asyncio.wait((commit,))
                 await self.commit_and_end_transactions()
         except TimeoutError:
             self.log.warning("the broker did not take the last commit; it will be done again")
@@ -225,38 +242,14 @@ class Consumer(driver.Consumer):
         self.tracker.revoke(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
-        """Partitions were given out anew: work may begin again."""
+        """Partitions were given out anew: work may begin again.
+
+        The flow is stopped until their tables are recovered, also where the one before ended with a
+        recovery under way, which may have resumed it since, or was about to.
+        """
+        self.stop_flow()
         self.tracker.reopen()
         await super().on_partitions_assigned(assigned, generation_id)
-
-
-class Producer(driver.Producer):
-    """Every record is acknowledged by all in-sync replicas.
-
-    Not idempotent: aiokafka 0.14 takes a batch's sequence numbers before it knows its fate, so
-    after one batch that failed for good the broker refuses all that follow in the partition, until
-    the process ends. A copy that a retry adds is harmless here; a producer that never sends again
-    is not.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.buffer = DrainingBuffer(self.app, loop=self.loop, beacon=self.beacon)
-
-    async def settle(self) -> None:
-        """Wait until every record given to this producer before now was delivered.
-
-        Raises:
-            Exception: one was not; the app is crashing.
-        """
-        await self.buffer.drain()
-        if self._producer is not None:
-            await self._producer.flush()
-        await asyncio.sleep(0)  # lets the deliveries' callbacks run
-        self.buffer.check()
-
-    def _settings_extra(self) -> Mapping[str, Any]:
-        return {**super()._settings_extra(), "acks": "all"}
 
 
 class Transport(driver.Transport):
@@ -293,6 +286,9 @@ def install(
 ) -> None:
     """Give a Faust app this transport; before its first topic or agent is made.
 
+    From then on `broker_max_poll_interval` has no end: no consumer is put out of its group for
+    taking no records.
+
     Args:
         app: a `faust.App` with `stream_wait_empty=True`, else nothing is drained on a rebalance.
         chunk_max_records: at most so many records in a chunk.
@@ -309,6 +305,11 @@ def install(
     )
     app.transport = transport
     app.producer_transport = transport
+    app.conf.TableManager = PatientTables
+    # A client that takes no records for so long leaves its group, and joins again only once it
+    # takes some. Faust takes none between leaving and joining: it would never come back, neither
+    # when the store is there again that it waited for, nor for the partitions of one that died.
+    app.conf.broker_max_poll_interval = NEVER_SECONDS
 
 
 def chunks(app: Any, *topics: str) -> Any:

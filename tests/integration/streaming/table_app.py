@@ -39,7 +39,7 @@ app = faust.App(
     producer_max_request_size=20_000_000,
     producer_max_batch_size=BATCH_BYTES,
     stream_wait_empty=True,
-    stream_recovery_delay=0.0,
+    stream_recovery_delay=float(os.environ.get("TABLE_RECOVERY_DELAY", "0")),
     web_enabled=False,
 )
 install(app, chunk_max_records=100, drain_timeout=10.0)

@@ -31,6 +31,7 @@ from tests.kafka import (
 
 pytestmark = pytest.mark.timeout(240)
 ROOT = Path(__file__).parents[3]
+TABLE_APP = "tests.integration.streaming.table_app"
 SECONDS = 90
 TOOL_SECONDS = 60
 LAST = "last"
@@ -77,12 +78,11 @@ class Plant:
         finally:
             await admin.close()
 
-    def start(self, worker: str, **env: str) -> None:
+    def start(self, worker: str, app: str = TABLE_APP, **env: str) -> None:
         data = self.directory / worker
         data.mkdir(exist_ok=True)
         log = (self.directory / f"{worker}.log").open("ab")
         self.logs.append(log)
-        app = "tests.integration.streaming.table_app"
         self.processes[worker] = subprocess.Popen(
             [sys.executable, "-m", "faust", "-A", app, "worker", "-l", "info", "--without-web"],
             cwd=ROOT,
@@ -106,6 +106,14 @@ class Plant:
         process.send_signal(how)
         status = process.wait(timeout=40)
         assert (0 if how is signal.SIGTERM else -how) == status, self.log(worker)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait(timeout=10)
+        for log in self.logs:
+            log.close()
 
     async def ready(self, worker: str, times: int = 1) -> None:
         """Wait until it has recovered its tables, for the so-manieth time."""
@@ -197,11 +205,7 @@ async def plant(
 ) -> AsyncIterator[Plant]:
     plant = Plant(local_servers.kafka, tmp_path, getattr(request, "param", 1))
     yield plant
-    for process in plant.processes.values():
-        process.kill()
-        process.wait(timeout=10)
-    for log in plant.logs:
-        log.close()
+    plant.close()
 
 
 async def test_a_write_is_in_the_changelog_and_in_rocksdb_with_the_changelogs_offset(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from app.streaming import (
 from app.streaming.chunk import sizes, split
 
 pytestmark = pytest.mark.timeout(10)
+# Of the event loop: far more than a lane needs for a batch and its retries.
+TURNS = 1000
 NO_WAIT = Backoff(uniform=lambda low, high: 0.0)
 
 
@@ -181,6 +184,24 @@ async def test_a_transient_fault_holds_the_batch_until_it_passes() -> None:
     assert 3 == len(world.retries)
     assert [b"1"] == world.out
     assert [] == world.letters
+
+
+async def test_what_was_cancelled_elsewhere_is_a_fault_that_passes_and_not_the_lanes_end() -> None:
+    world = World()
+    replies = [asyncio.get_running_loop().create_future() for _ in range(2)]
+
+    async def wait_for_a_reply(what: object) -> None:
+        if replies:
+            reply = replies.pop()
+            reply.cancel()
+            await reply
+
+    world.before_handle = world.before_publish = wait_for_a_reply
+    world.deliver(b"1")
+    turns = count()
+    await world.run_until(lambda: world.committable() or next(turns) > TURNS)
+    assert [b"1"] == world.out
+    assert [ConnectionAbortedError] * 2 == [type(error) for error in world.retries]
 
 
 async def test_every_observer_is_told_of_each_try_that_is_made_again_and_of_the_batch() -> None:

@@ -1,14 +1,17 @@
 """The transport where a broker is not needed to show it."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from app.streaming import chunks, install
 from app.streaming.tracker import CommitTracker
 from app.streaming.transport import Consumer
 
@@ -102,6 +105,78 @@ def test_partitions_that_are_taken_away_before_the_flow_are_not_fetched_from() -
     assert set() == consumer._active_partitions
 
 
+class SeekingConsumer(FlowingConsumer):
+    """Is told what is committed once it is `answered`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tracker = CommitTracker()
+        self.answered = asyncio.Event()
+        self.app.consumer_generation_id = 1
+        self._read_offset, self._committed_offset = {}, {}  # type: ignore[assignment]
+
+    async def seek_to_committed(self) -> Any:
+        await self.answered.wait()
+        return {ORDERS: 7}
+
+    def take_away(self) -> None:
+        """As the revocation does."""
+        self.tracker.close()
+
+    def give_out(self) -> None:
+        """As the assignment does."""
+        self.app.consumer_generation_id += 1
+
+
+async def test_a_recovery_that_keeps_its_partitions_goes_back_to_what_is_committed() -> None:
+    consumer = SeekingConsumer()
+    consumer.answered.set()
+    await consumer.perform_seek()
+    assert {ORDERS: 7} == consumer._read_offset
+
+
+@pytest.mark.parametrize("lose", [SeekingConsumer.take_away, SeekingConsumer.give_out])
+async def test_a_recovery_that_loses_its_partitions_while_it_goes_back_lets_nothing_flow(
+    lose: Any,
+) -> None:
+    # Faust's recovery gives way to the next one by this error, before it resumes the flow.
+    consumer = SeekingConsumer()
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    lose(consumer)
+    consumer.answered.set()
+    with pytest.raises(IllegalStateError):
+        await seeking
+
+
+def streaming_app() -> Any:
+    """A Faust app with the transport, that is not started."""
+    app = faust.App("group", broker="kafka://127.0.0.1:1", stream_wait_empty=True)
+    install(app)
+    chunks(app, ORDERS.topic)
+    return app
+
+
+async def test_what_a_recovery_that_was_overtaken_resumed_is_stopped_when_partitions_come() -> None:
+    consumer = streaming_app().consumer
+    consumer.resume_flow()
+    consumer.resume_partitions({ORDERS})
+    flowing = []
+
+    async def begin(assigned: set[Any], generation: int) -> None:
+        flowing.append(consumer.flow_active)
+        consumer.pause_partitions(assigned)
+
+    consumer._on_partitions_assigned = begin
+    await consumer.on_partitions_assigned({ORDERS, CHANGELOG}, 2)
+    assert [False] == flowing
+
+    # The next recovery reads the changelog before any stream flows.
+    consumer.resume_partitions({CHANGELOG})
+    consumer.resume_flow()
+    assert {CHANGELOG} == consumer._active_partitions
+
+
 @pytest.mark.parametrize("paused", [True, False])
 def test_room_in_a_buffer_does_not_resume_what_is_paused(paused: bool) -> None:
     consumer = FlowingConsumer()
@@ -111,6 +186,40 @@ def test_room_in_a_buffer_does_not_resume_what_is_paused(paused: bool) -> None:
     consumer.on_buffer_drop(ORDERS)
     assert (set() if paused else {ORDERS}) == consumer._active_partitions
     assert set() == consumer._buffered_partitions
+
+
+class UnansweredConsumer(StoppingConsumer):
+    """Its coordinator answers no commit."""
+
+    def __init__(self) -> None:
+        super().__init__(Thread())
+        self.transport.drain_timeout = 0.01
+        self.app.client_only = False
+        self.tracker = CommitTracker()
+        self.log = logging.getLogger(__name__)
+        self.commits = 0
+
+    @property
+    def loop(self) -> Any:
+        return asyncio.get_running_loop()
+
+    async def force_commit(self, *args: Any, **kwargs: Any) -> bool:
+        self.commits += 1
+        await asyncio.Event().wait()
+        return True
+
+
+@pytest.mark.parametrize("under_way", [0, 1])
+async def test_commits_that_are_not_answered_do_not_hold_what_takes_partitions_away(
+    under_way: int,
+) -> None:
+    consumer = UnansweredConsumer()
+    commits = [asyncio.create_task(consumer.commit()) for _ in range(under_way)]
+    await asyncio.sleep(0)
+    await consumer.wait_empty()
+    assert 1 == consumer.commits
+    for commit in commits:
+        commit.cancel()
 
 
 @pytest.mark.parametrize("nothing", [None, 0])
