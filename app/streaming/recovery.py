@@ -1,4 +1,4 @@
-"""Faust's recovery, that a slow broker does not end.
+"""Faust's recovery, that a slow broker does not end, and that forgets no record of a standby.
 
 Faust gives each question of a recovery a time, and takes one that ran out for the service's own
 end: the recovery is over for good, which nothing says, and no stream flows from then on, after no
@@ -17,6 +17,20 @@ class PatientRecovery(Recovery):
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
         await super()._wait(coro)
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Let the streams flow.
+
+        For them Faust empties all queues, that of the changelogs as well. By now it holds what was
+        fetched for standbys, which nobody would fetch again: what takes over from a standby would
+        count from a state with a gap.
+        """
+        flow, queue = self.app.flow_control, self.tables.changelog_queue
+        flow._queues.discard(queue)  # noqa: SLF001 (it has no way out)
+        try:
+            await super().on_recovery_completed(generation_id)
+        finally:
+            flow.manage_queue(queue)
 
 
 class PatientTables(TableManager):
