@@ -288,3 +288,25 @@ async def test_late_events_are_told_by_the_size_of_window(cluster: Cluster) -> N
     found = await cluster.get("/analytics")
 
     assert ({"60": 1, "3600": 1}, 3) == (found["lateEvents"], found["confirmed"])
+
+
+async def test_orders_of_past_years_stay_beside_one_of_today_and_a_half_sum_is_never_shown(
+    cluster: Cluster,
+) -> None:
+    """Partitions delete their minutes (kept for 800 days) each at its own time."""
+    years_ago = -3 * 366 * 24 * 60
+    for n in range(PARTITIONS):
+        await cluster.hear(n, confirmed(n, years_ago), confirmed(n + 10, years_ago))
+    hours = "/analytics/windows?size=3600&from=2010-01-01"
+    minutes = "/analytics/windows?size=60&from=2010-01-01"
+    assert [8] == [each["orders"] for each in (await cluster.get(minutes))["windows"]]
+
+    await cluster.hear(0, confirmed(99))
+
+    assert [8, 1] == [each["orders"] for each in (await cluster.get(hours))["windows"]]
+    for query in (minutes, minutes + "&limit=1", "/analytics/windows?size=60&limit=1"):
+        found = await cluster.get(query)
+        assert [1] == [each["orders"] for each in found["windows"]]
+        assert not {"next", "previous"} & found.keys()
+    hopping = await cluster.get("/analytics/windows?hop=60&size=120&from=2010-01-01")
+    assert [1, 1] == [each["orders"] for each in hopping["windows"]]
