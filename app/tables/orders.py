@@ -55,9 +55,14 @@ class OrderFold(WindowFold[CountedOrder]):
                 begun = known.get(ident)
             arrived = came = record.timestamp
             # The end of an order that came in time is in time, however long it took: orders that
-            # end sooner must not make those under way late.
-            in_time = at + grace >= watermark or (begun is not None and begun >= 0)
-            late = () if in_time else self.late_for(at, watermark)
+            # end sooner must not make those under way late. But a window that is deleted must not
+            # begin anew with it.
+            if at + grace >= watermark:
+                late: Late = ()
+            elif begun is not None and begun >= 0:
+                late = self.gone_for(at, watermark)
+            else:
+                late = self.late_for(at, watermark)
             # An event time moves the clocks no further than this.
             limit = came + ahead
             reached = min(limit, at)

@@ -229,6 +229,22 @@ async def test_an_order_placed_in_time_ends_in_time_however_far_the_others_are()
     assert {} == shop.totals.late
 
 
+async def test_the_end_of_an_order_does_not_bring_back_a_window_that_is_deleted() -> None:
+    shop = Analytics()
+    await shop.hear(OrderPlaced(**fields(1)))
+    await shop.hear(confirmed(2, 6 * 60))
+    assert shop.sums(60, By.NONE, NOON_SECONDS) is None
+
+    await shop.hear(confirmed(1))
+
+    assert shop.sums(60, By.NONE, NOON_SECONDS) is None
+    assert shop.sums(60, By.PRODUCT, NOON_SECONDS, "cup") is None
+    assert Sums(orders=1, confirmed=1, revenue=250, units=2) == shop.sums(
+        HOUR, By.NONE, NOON_SECONDS
+    )
+    assert ({"60": 1}, 2) == (shop.totals.late, shop.totals.sums.confirmed)
+
+
 async def test_an_order_placed_too_late_ends_too_late_and_its_time_is_measured() -> None:
     shop = Analytics()
     await shop.hear(confirmed(2, 180))
