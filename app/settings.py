@@ -157,7 +157,7 @@ class Settings(EdgeSettings):
     analytics_ahead_seconds: int = Field(default=3600, ge=0)
     # A repeated event is known as one within so many records of its partition: 120 bytes each.
     analytics_horizon_records: int = Field(default=400_000, ge=1000)
-    # A partition that has heard nothing for so long no longer holds windows open.
+    # A partition that has heard nothing for so long, and is not behind, holds no windows open.
     analytics_idle_seconds: float = Field(default=30.0, gt=0)
     analytics_report_seconds: float = Field(default=10.0, gt=0)
     # The owners of a query's partitions must answer within this time, all together.

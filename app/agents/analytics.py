@@ -133,7 +133,8 @@ class AnalyticsService:
         for topic, each in self._folds.items():
             name = each.spec.name
             observer = self._listeners.table(name)
-            table = chunk_table(app, name, on_fatal=on_fatal, observer=observer)
+            behind = partial(_behind, app, topic)
+            table = chunk_table(app, name, on_fatal=on_fatal, observer=observer, behind=behind)
             self.tables[topic] = self.shown[name] = table
 
         @app.on_partitions_assigned.connect
@@ -196,6 +197,11 @@ class AnalyticsService:
                 f"made anew. Its windows begin anew once {self._folds[topic].spec.changelog} is "
                 "deleted, and the workers' data folders with it."
             )
+
+
+def _behind(app: Any, topic: str, partition: int) -> bool:
+    found: bool = app.behind(TP(topic, partition))
+    return found
 
 
 def load(table: Table, partition: int, horizon: int) -> Ledger:

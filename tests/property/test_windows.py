@@ -216,7 +216,7 @@ def gone(key: bytes, watermark: int) -> bool:
     return keys.parse_window(key)[0] < watermark // 1000 - IMPATIENT.retention[size] - size
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ragged_logs(), st.data())
 def test_with_late_orders_and_deleted_windows_any_chunks_and_crashes_tell_the_same(
     records: list[Any], data: st.DataObject

@@ -80,7 +80,8 @@ class TableQueries:
         gather: asks all owners.
         now: the wall clock, in ms.
         grace_seconds: after its end, a window is open for so long.
-        idle_seconds: a partition that heard nothing for so long holds no window open.
+        idle_seconds: a partition that heard nothing for so long, and is not behind, holds no window
+            open.
         retention: seconds of event time that windows of each size are kept.
     """
 
@@ -196,7 +197,7 @@ class TableQueries:
     def _reached(self, gathered: Gathered) -> int:
         if not gathered.complete:
             return NEVER
-        return common_watermark(gathered.progress, self.now(), self.idle_seconds * MS)
+        return common_watermark(gathered.parts.values(), self.now(), self.idle_seconds * MS)
 
     async def _gathered(self, question: Question, *, allow_partial: bool) -> Gathered:
         gathered = await self.gather(self.spec.name, self.spec.changelog, question)

@@ -194,6 +194,24 @@ async def test_a_window_is_final_once_every_busy_partition_is_past_its_grace(
     assert [False, False] == [each["final"] for each in partial["windows"]]
 
 
+async def test_no_window_is_final_while_a_partition_has_a_backlog(cluster: Cluster) -> None:
+    """Its last record may be as old as that of one that has heard nothing: it catches up."""
+
+    async def final() -> list[bool]:
+        found = await cluster.get("/analytics/windows?size=3600")
+        return [each["final"] for each in found["windows"]]
+
+    await cluster.hear(0, confirmed(1, 0), confirmed(2, 300), arrived=300)
+    await cluster.hear(1, confirmed(3, 0))
+    cluster.clock[0] = NOON + timedelta(minutes=600)
+    cluster.other.lagging = {1}
+    assert [False, False] == await final(), "the other has counted its first order alone"
+    cluster.own.lagging, cluster.other.lagging = {2}, set()
+    assert [False, False] == await final(), "one has counted nothing of what it holds"
+    cluster.own.lagging = set()
+    assert [True, False] == await final(), "all are idle, and there is no more"
+
+
 async def test_top_products_are_those_of_the_window_ties_by_id(cluster: Cluster) -> None:
     for n, (product, quantity, price) in enumerate(
         [("b", 1, 4.0), ("a", 2, 2.0), ("c", 3, 1.0), ("d", 9, 0.0), ("a", 1, 2.0), ("b", 1, 2.0)]
