@@ -30,7 +30,7 @@ class Progress:
         offset: of the next record to count.
         watermark: the highest event time among those that end an order: what is older than it by
             the grace and more is late.
-        newest: the highest event time of all.
+        newest: the highest event time of all, no further than its record's own time.
         arrived: when the last record came, by its Kafka timestamp.
     """
 

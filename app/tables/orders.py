@@ -63,11 +63,10 @@ class OrderFold(WindowFold[CountedOrder]):
                 late = self.gone_for(at, watermark)
             else:
                 late = self.late_for(at, watermark)
-            # An event time moves the clocks no further than this.
-            limit = came + ahead
-            reached = min(limit, at)
-            if reached > newest:
-                newest = reached
+            # The time of now goes no further than the record's own: else the rate would stand still
+            # until what was placed in the future is the present.
+            if at > newest and came > newest:
+                newest = min(at, came)
             if kind is placed:
                 if begun is None:
                     opened[ident] = begun = _late_mark(came) if late else came
@@ -76,6 +75,8 @@ class OrderFold(WindowFold[CountedOrder]):
                 continue
             ended.add(ident)
             seen.append((at_offset, ident, NEVER))
+            # An event time moves the watermark no further than this.
+            reached = min(came + ahead, at)
             if reached > watermark:
                 watermark = reached
             seconds = None if begun is None else max(came - _came(begun), 0) / MS

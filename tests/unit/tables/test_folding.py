@@ -265,6 +265,16 @@ async def test_one_wrong_clock_does_not_make_the_others_late() -> None:
     assert {} == shop.totals.late
 
 
+async def test_an_order_of_the_future_does_not_hold_the_time_of_now() -> None:
+    shop = Analytics()
+    now = round(NOON.timestamp() * 1000)
+    await shop.hear(OrderPlaced(**fields(1, 0.5)), arrived=now)
+    assert now == shop.progress.newest
+    await shop.hear(confirmed(1, 0.5), confirmed(2, -1), arrived=now + 1000)
+    assert now + 1000 == shop.progress.newest
+    assert now + 30_000 == shop.progress.watermark
+
+
 async def test_windows_beyond_their_retention_are_deleted_and_the_totals_stay() -> None:
     shop = Analytics()
     await shop.hear(confirmed(1, 0))

@@ -81,6 +81,21 @@ async def test_orders_per_minute_fall_to_zero_when_orders_stop(cluster: Cluster)
     assert [0.2, 0.2, 0.0] == rates
 
 
+async def test_an_order_of_the_future_does_not_stop_the_count_of_those_of_now(
+    cluster: Cluster,
+) -> None:
+    await cluster.hear(0, placed(1, 50), confirmed(1, 50))
+    for minutes in (10, 30):
+        cluster.clock[0] = NOON + timedelta(minutes=minutes)
+        events = [placed(minutes * 10 + n, minutes) for n in range(5)]
+        await cluster.hear(1, *events, arrived=minutes)
+
+        found = await cluster.get("/analytics")
+
+        assert 1.0 == found["ordersPerMinute"]
+        assert f"2026-03-01T12:{minutes}:00.000Z" == found["at"]
+
+
 async def test_windows_are_told_by_country_in_order(cluster: Cluster) -> None:
     await fill(cluster)
 
