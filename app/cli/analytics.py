@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.bar import Bar
@@ -17,6 +17,9 @@ from app.cli.console import CommandError
 
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 WATCH_SECONDS = 1.0
+# A window that begins later than this is of a clock that is ahead: the list must not end with it
+# alone. By whole hours, so that a gateway can give one answer to all who ask.
+AHEAD = timedelta(hours=1)
 BAR_WIDTH = 40
 # A day's windows need no time of day, an hour's no more than it.
 DAY = "%Y-%m-%d"
@@ -70,13 +73,23 @@ async def analytics(console: Console, shown: Shown) -> int:
 
 
 async def _page(api: Api, shown: Shown) -> Group:
-    windows = {"size": str(SECONDS[shown.size]), "by": shown.by, "limit": str(shown.limit)}
+    windows = {
+        "size": str(SECONDS[shown.size]),
+        "by": shown.by,
+        "limit": str(shown.limit),
+        "to": _soon(datetime.now(UTC)),
+    }
     totals, found, top = await asyncio.gather(
         api.get("/analytics"),
         api.get("/analytics/windows", windows),
         api.get("/analytics/top", {"n": str(shown.top)}),
     )
     return Group(_totals(totals), _windows(found, shown), _top(top))
+
+
+def _soon(now: datetime) -> str:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return (hour + AHEAD + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _totals(totals: Mapping[str, Any]) -> Table:

@@ -11,7 +11,7 @@ from app.tables.ledger import NEVER, Progress
 from app.tables.merging import Cell, Decode
 from app.tables.reading import Part, Question, Range
 from app.tables.tally import Sums, Tally
-from app.tables.timing import common_watermark
+from app.tables.timing import common_watermark, stream_time
 from app.topics import TableSpec
 from app.web.analytics.gathering import Gathered, incomplete
 
@@ -165,17 +165,23 @@ class TableQueries:
     async def newest_start(
         self, size: int, by: By, *, allow_partial: bool = False
     ) -> tuple[int | None, Coverage]:
-        """Where the newest window begins; None where there is none.
+        """Where the newest window lies that has begun, else the newest; None where there is none.
 
         Raises:
             ProblemError: 503, partitions are missing.
         """
         asked = Range(size, by, FIRST, LAST, limit=1, newest=True)
         gathered = await self._gathered(asked, allow_partial=allow_partial)
-        starts = [
-            keys.parse_window(part.cells[0][0])[0] for part in gathered.parts.values() if part.cells
-        ]
-        return max(starts, default=None), coverage(gathered)
+        newest = _newest(gathered)
+        now = self.now()
+        begun = max(now, stream_time(gathered.progress, now)) // MS
+        if newest is not None and newest > begun:
+            # One order of a clock that is years ahead would be the newest window for years.
+            asked = replace(asked, last=begun + 1)
+            gathered = await self._gathered(asked, allow_partial=allow_partial)
+            past = _newest(gathered)
+            newest = newest if past is None else past
+        return newest, coverage(gathered)
 
     def of_sums(self) -> "TableQueries":
         """The same, with no more of each tally than the sums it begins with."""
@@ -209,6 +215,13 @@ class TableQueries:
             found += [(cell, cell.tally(self.decode)) for cell in turn]
             await asyncio.sleep(0)
         return found
+
+
+def _newest(gathered: Gathered) -> int | None:
+    starts = [
+        keys.parse_window(part.cells[0][0])[0] for part in gathered.parts.values() if part.cells
+    ]
+    return max(starts, default=None)
 
 
 def _since(part: Part, first: bytes) -> Part:

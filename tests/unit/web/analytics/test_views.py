@@ -247,6 +247,28 @@ async def test_top_products_are_those_of_the_window_ties_by_id(cluster: Cluster)
     assert [] == await top("at=2020-01-01")
 
 
+X = Item(product_id="x", quantity=1, price=2.5)
+
+
+async def test_the_newest_window_is_one_that_has_begun(cluster: Cluster) -> None:
+    far = NOON.replace(year=2199)
+    await cluster.hear(0, confirmed(1, placed_at=far, items=(X,)))
+    found = await cluster.get("/analytics/top")
+    assert ("2199-03-01T00:00:00Z", ["x"]) == named(found), "there is no other"
+
+    await cluster.hear(1, confirmed(2, 10), arrived=10)
+    cluster.clock[0] = NOON - timedelta(days=1)
+
+    # By the newest event, where the wall clock is behind.
+    assert ("2026-03-01T00:00:00Z", ["cup"]) == named(await cluster.get("/analytics/top"))
+    cluster.clock[0] = NOON + timedelta(days=1)
+    assert ("2026-03-01T00:00:00Z", ["cup"]) == named(await cluster.get("/analytics/top"))
+
+
+def named(top: dict[str, Any]) -> tuple[str, list[str]]:
+    return top["window"]["start"], [each["productId"] for each in top["products"]]
+
+
 @pytest.mark.parametrize(
     "path", ["/analytics", "/analytics/windows?size=60&by=product", "/analytics/top"]
 )
