@@ -10,6 +10,7 @@ from typing import Any
 from rich.bar import Bar
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.asking import Api, asking
@@ -101,7 +102,7 @@ def _totals(totals: Mapping[str, Any]) -> Table:
         "revenue": _amount(totals["revenue"]),
         "orders": f"{totals['orders']:,}",
         "confirmed": f"{totals['confirmed']:,}",
-        **{f"cancelled, {why}": f"{n:,}" for why, n in totals["cancelledBy"].items()},
+        **{f"cancelled, {escape(why)}": f"{n:,}" for why, n in totals["cancelledBy"].items()},
         "success rate": _share(totals["successRate"]),
         "orders per minute": f"{totals['ordersPerMinute']:,.1f}",
         "customers (estimate)": f"{totals['customers']:,}",
@@ -133,7 +134,7 @@ def _windows(found: Mapping[str, Any], shown: Shown) -> Table:
         start = datetime.fromisoformat(row["start"])
         table.add_row(
             start.strftime(DAY if shown.size == "day" else MINUTE) + ("" if row["final"] else " …"),
-            *([row["key"]] if shown.by != "none" else []),
+            *([escape(row["key"])] if shown.by != "none" else []),
             f"{row['orders']:,}",
             _share(row["successRate"]),
             _amount(row["revenue"]),
@@ -150,7 +151,7 @@ def _top(top: Mapping[str, Any]) -> Table:
     table.add_column("units", justify="right")
     table.add_column("revenue", justify="right")
     for row in top["products"]:
-        table.add_row(row["productId"], f"{row['quantity']:,}", _amount(row["revenue"]))
+        table.add_row(escape(row["productId"]), f"{row['quantity']:,}", _amount(row["revenue"]))
     return table
 
 

@@ -88,6 +88,18 @@ async def test_totals_windows_and_products_are_shown(worker: dict[str, Any]) -> 
     assert {"n": "5"} == worker["asked"]["/analytics/top"]
 
 
+async def test_what_customers_write_is_shown_as_it_is(worker: dict[str, Any]) -> None:
+    """Not as the markup of a terminal, of which it may be wrong."""
+    bad = "[/x] [bold]"
+    worker["/analytics"] = SUMMARY | {"cancelledBy": {bad: 1}}
+    worker["/analytics/windows"] = {"windows": [WINDOW | {"key": bad}]}
+    worker["/analytics/top"] = WORKER["/analytics/top"] | {
+        "products": [PRODUCT | {"productId": bad}]
+    }
+
+    assert 3 == (await printed(worker, by="product")).count(bad)
+
+
 async def test_a_shop_without_orders_is_shown_too(worker: dict[str, Any]) -> None:
     worker["/analytics/windows"] = {"windows": []}
     worker["/analytics/top"] = {"window": None, "products": []}
