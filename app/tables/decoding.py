@@ -7,7 +7,7 @@ straight from the JSON, a chunk at a time; what does not fit is told by the code
 
 from binascii import unhexlify
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -30,6 +30,7 @@ SECOND_OF_HOUR = {f"{s // 60:02d}:{s % 60:02d}": s * MS for s in range(3600)}
 FRACTION = {"Z": 0} | {f".{ms:03d}{rest}Z": ms for ms in range(MS) for rest in ("", "000")}
 # A UUID, and how it is written.
 ID_BYTES, ID_TEXT = 16, 36
+EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 NOTHING: Mapping[str, Any] = {}
 # What is raised where a record is not as the services write it.
 NOT_AS_WRITTEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
@@ -87,7 +88,8 @@ def milliseconds(text: str) -> int:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             raise ValueError("a time without its zone") from None
-        return round(at.timestamp() * MS)
+        # Down: what is a part of a millisecond before a window's end is still in it.
+        return (at - EPOCH) // MILLISECOND
 
 
 def decode(record: Any) -> Entry:

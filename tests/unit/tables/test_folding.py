@@ -11,7 +11,7 @@ from app.codec import UndecodableError
 from app.events import CancellationRequested, Item, OrderCancelled, OrderConfirmed, OrderPlaced
 from app.listeners import Listeners
 from app.tables import keys
-from app.tables.decoding import Kind, decode, decode_all
+from app.tables.decoding import Kind, decode, decode_all, milliseconds
 from app.tables.folding import DELETES_MAX, Plan
 from app.tables.keys import By
 from app.tables.ledger import PAGE_RECORDS, Progress
@@ -356,6 +356,11 @@ def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: byt
     assert field in value
     with pytest.raises(UndecodableError):
         decode(broken(value=value.replace(field, bad)))
+
+
+@pytest.mark.parametrize("rest", ["59.999600Z", "59.9999Z", "59.999999+00:00"])
+def test_a_part_of_a_millisecond_is_not_rounded_into_the_next_window(rest: str) -> None:
+    assert NOON_SECONDS * 1000 - 1 == milliseconds(f"2026-03-01T11:59:{rest}")
 
 
 def test_a_chunk_is_decoded_as_its_records_are() -> None:
