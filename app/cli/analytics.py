@@ -17,6 +17,7 @@ from app.cli.asking import Api, asking
 from app.cli.console import CommandError
 
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+ONE = {"minute": "a minute", "hour": "an hour", "day": "a day"}
 WATCH_SECONDS = 1.0
 # A window that begins later than this is of a clock that is ahead: the list must not end with it
 # alone. By whole hours, so that a gateway can give one answer to all who ask.
@@ -35,7 +36,7 @@ class Shown:
     Attributes:
         url: of a worker, or of a gateway with its `/api`.
         size: of the windows: a key of `SECONDS`.
-        limit: windows (or windows and keys).
+        limit: rows: windows, or windows and keys.
         top: products.
         watch: again every second, until interrupted.
     """
@@ -116,9 +117,14 @@ def _totals(totals: Mapping[str, Any]) -> Table:
 
 def _windows(found: Mapping[str, Any], shown: Shown) -> Table:
     rows = found["windows"]
+    count = f"{len(rows):,}"
     table = Table(
-        title=f"The last {len(rows):,} windows of a {shown.size}"
-        + ("" if shown.by == "none" else f" by {shown.by}"),
+        title=f"Windows of {ONE[shown.size]}"
+        + (
+            f", the last {count}"
+            if shown.by == "none"
+            else f" by {shown.by}, the last {count} rows"
+        ),
         title_justify="left",
         caption="… still takes orders",
         caption_justify="left",
@@ -156,8 +162,8 @@ def _top(top: Mapping[str, Any]) -> Table:
 
 
 def _size(seconds: str) -> str:
-    names = {str(number): name for name, number in SECONDS.items()}
-    return f"a {names[seconds]}" if seconds in names else f"{seconds} s"
+    names = {str(number): ONE[name] for name, number in SECONDS.items()}
+    return names.get(seconds, f"{seconds} s")
 
 
 def _amount(amount: float) -> str:

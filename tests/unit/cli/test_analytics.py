@@ -23,7 +23,7 @@ SUMMARY = {
     "cancelledBy": {"OUT_OF_STOCK": 3},
     "sagaSeconds": {"p50": 0.012, "p99": None},
     "customers": 7,
-    "lateEvents": {"60": 1, "61": 2},
+    "lateEvents": {"60": 1, "61": 2, "3600": 1},
 }
 WINDOW = {
     "start": "2026-03-01T12:00:00Z",
@@ -72,7 +72,9 @@ async def test_totals_windows_and_products_are_shown(worker: dict[str, Any]) -> 
         "75.0%",
         "cancelled, OUT_OF_STOCK",
         "0.012 s / -",
+        "Windows of an hour by country, the last 1 rows",
         "late for a minute",
+        "late for an hour",
         "late for 61 s",
         "2026-03-01 12:00 …",
         "France",
@@ -104,7 +106,7 @@ async def test_a_shop_without_orders_is_shown_too(worker: dict[str, Any]) -> Non
     worker["/analytics/windows"] = {"windows": []}
     worker["/analytics/top"] = {"window": None, "products": []}
 
-    assert "The last 0 windows of a day" in await printed(worker, size="day", by="none")
+    assert "Windows of a day, the last 0" in await printed(worker, size="day", by="none")
 
 
 async def test_an_answer_that_is_not_all_ends_the_command_with_its_words(
