@@ -188,7 +188,8 @@ class TableQueries:
         return replace(self, decode=_sums)
 
     def is_final(self, end: int, reached: int) -> bool:
-        """Whether a window that ends there (seconds) takes no more."""
+        """Whether a window that ends there (seconds) takes no more orders, but of partitions that
+        were idle; orders that it has may still end."""
         return (end + self.grace_seconds) * MS <= reached
 
     def _kept_since(self, gathered: Gathered, size: int) -> int:
