@@ -358,6 +358,34 @@ def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: byt
         decode(broken(value=value.replace(field, bad)))
 
 
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        (b'"quantity":2', b'"quantity":0.5'),
+        (b'"country":"France"', b'"country":7'),
+        (b'"items":[{', b'"items":"abc","rest":[{'),
+        (b'"total":2.5', b'"total":1e20'),
+    ],
+    ids=["quantity", "country", "items", "total"],
+)
+async def test_what_can_not_be_added_up_is_undecodable_and_the_rest_counts(
+    field: bytes, bad: bytes
+) -> None:
+    shop = Analytics()
+    value = broken().value
+    assert field in value
+    poison = shop.service.decode(broken(value=value.replace(field, bad)))
+    good = shop.service.decode(record(confirmed(2), 1))
+    with pytest.raises(UndecodableError):
+        await shop.service.handle([poison, good])
+    with pytest.raises(UndecodableError):
+        await shop.service.handle([poison])
+
+    await shop.service.handle([good])
+
+    assert (1, 250) == (shop.totals.sums.confirmed, shop.totals.sums.revenue)
+
+
 @pytest.mark.parametrize("rest", ["59.999600Z", "59.9999Z", "59.999999+00:00"])
 def test_a_part_of_a_millisecond_is_not_rounded_into_the_next_window(rest: str) -> None:
     assert NOON_SECONDS * 1000 - 1 == milliseconds(f"2026-03-01T11:59:{rest}")
