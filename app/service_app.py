@@ -92,6 +92,10 @@ class ServiceApp(faust.App):
         """Records of each partition that it holds that are not finished."""
         return self._lag.now() if self._lag is not None else {}
 
+    def behind(self, tp: Partition) -> bool:
+        """Whether it has not finished all that the partition holds, or can't say yet."""
+        return self._lag is None or self._lag.behind(tp)
+
     async def stop(self) -> None:
         """Stop; but not in the middle of a start, where Faust would wait for ever, and not before
         the gateways know: until then all is served and processed as ever."""

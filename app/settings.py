@@ -145,16 +145,19 @@ class Settings(EdgeSettings):
     # the orders under way at once span three weeks: hence the grace.
     analytics_grace_seconds: int = Field(default=2_678_400, ge=0)
     # How long windows of a minute, an hour and a day are kept; at least the grace and their size.
-    # Of the smallest there can be one a product and minute.
+    # It counts from the newest: orders of past years that are replayed must not be past their
+    # retention because one order of today is there, hence 30 years; where nothing happened there is
+    # no window, and it costs nothing. Minutes, of which there can be one for each product, are kept
+    # for 800 days.
     analytics_minutes_kept_seconds: int = Field(default=69_120_000, ge=60)
-    analytics_hours_kept_seconds: int = Field(default=69_120_000, ge=3600)
-    analytics_days_kept_seconds: int = Field(default=345_600_000, ge=86_400)
+    analytics_hours_kept_seconds: int = Field(default=946_080_000, ge=3600)
+    analytics_days_kept_seconds: int = Field(default=946_080_000, ge=86_400)
     # One wrong clock must not make everybody late: an event time moves the watermark no further
     # beyond its record's own time than this.
     analytics_ahead_seconds: int = Field(default=3600, ge=0)
     # A repeated event is known as one within so many records of its partition: 120 bytes each.
     analytics_horizon_records: int = Field(default=400_000, ge=1000)
-    # A partition that has heard nothing for so long no longer holds windows open.
+    # A partition that has heard nothing for so long, and is not behind, holds no windows open.
     analytics_idle_seconds: float = Field(default=30.0, gt=0)
     analytics_report_seconds: float = Field(default=10.0, gt=0)
     # The owners of a query's partitions must answer within this time, all together.

@@ -13,15 +13,20 @@ class MemoryTable:
 
     Attributes:
         cut: a write takes only so many of its records, and fails; None lets it through.
+        lagging: partitions whose source holds more than is counted.
     """
 
     def __init__(self) -> None:
         self.partitions: dict[int, dict[bytes, bytes]] = {}
         self.cut: int | None = None
+        self.lagging: set[int] = set()
         self.writes: list[int] = []
 
     def held(self) -> frozenset[int]:
         return frozenset(self.partitions)
+
+    def behind(self, partition: int) -> bool:
+        return partition in self.lagging
 
     def read(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         stored = self.partitions.setdefault(partition, {})

@@ -10,6 +10,7 @@ only then is the chunk finished (see `app.tables`).
 """
 
 import asyncio
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,14 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from app import codec
 from app.listeners import Listeners
 from app.resources import Resources
 from app.settings import Settings
 from app.streaming import OutRecord
 from app.streaming.table import ChunkTable, chunk_table
 from app.tables import keys
+from app.tables.decoding import NOT_AS_WRITTEN
 from app.tables.decoding import decode as decode_order
 from app.tables.decoding import decode_all as decode_orders
 from app.tables.folding import Plan, WindowFold
@@ -40,6 +43,8 @@ from app.tables.orders import OrderFold
 from app.topics import ACTION_WINDOWS, ORDER_WINDOWS, VIEW_WINDOWS, TableSpec
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+# What a fold raises where a number is none, or more than a tally holds, or a text is none.
+NOT_FOLDABLE = (*NOT_AS_WRITTEN, struct.error)
 ORDER_DIMENSIONS = (By.NONE, By.COUNTRY, By.PRODUCT)
 
 
@@ -133,7 +138,8 @@ class AnalyticsService:
         for topic, each in self._folds.items():
             name = each.spec.name
             observer = self._listeners.table(name)
-            table = chunk_table(app, name, on_fatal=on_fatal, observer=observer)
+            behind = partial(_behind, app, topic)
+            table = chunk_table(app, name, on_fatal=on_fatal, observer=observer, behind=behind)
             self.tables[topic] = self.shown[name] = table
 
         @app.on_partitions_assigned.connect
@@ -161,6 +167,7 @@ class AnalyticsService:
 
         Raises:
             PublishError: the changelog did not take it.
+            UndecodableError: a record can't be folded, as it is no event of its topic after all.
         """
         first = events[0][0]
         topic, partition = first.topic, first.partition
@@ -174,12 +181,19 @@ class AnalyticsService:
             if ledger is None:
                 ledger = load(table, partition, fold.plan.horizon)
                 self._require_same_log(topic, partition, ledger.progress.offset)
-            changes = fold.fold(
-                ledger,
-                events,
-                partial(table.read, partition),
-                partial(table.scan, partition),
-            )
+            try:
+                changes = fold.fold(
+                    ledger,
+                    events,
+                    partial(table.read, partition),
+                    partial(table.scan, partition),
+                )
+            except NOT_FOLDABLE:
+                # The tables' own decoders look at little; whoever breaks a fold is looked at whole.
+                source = self._folds[topic].spec.source
+                for record, *_ in events:
+                    codec.decode(source, record.key, record.value, record.headers)
+                raise
         if changes is not None:
             await table.write(partition, changes.puts, changes.last, changes.deletes)
             ledger.advance(changes.progress, changes.seen, changes.swept)
@@ -196,6 +210,11 @@ class AnalyticsService:
                 f"made anew. Its windows begin anew once {self._folds[topic].spec.changelog} is "
                 "deleted, and the workers' data folders with it."
             )
+
+
+def _behind(app: Any, topic: str, partition: int) -> bool:
+    found: bool = app.behind(TP(topic, partition))
+    return found
 
 
 def load(table: Table, partition: int, horizon: int) -> Ledger:

@@ -4,19 +4,24 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.bar import Bar
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.asking import Api, asking
 from app.cli.console import CommandError
 
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+ONE = {"minute": "a minute", "hour": "an hour", "day": "a day"}
 WATCH_SECONDS = 1.0
+# A window that begins later than this is of a clock that is ahead: the list must not end with it
+# alone. By whole hours, so that a gateway can give one answer to all who ask.
+AHEAD = timedelta(hours=1)
 BAR_WIDTH = 40
 # A day's windows need no time of day, an hour's no more than it.
 DAY = "%Y-%m-%d"
@@ -31,7 +36,7 @@ class Shown:
     Attributes:
         url: of a worker, or of a gateway with its `/api`.
         size: of the windows: a key of `SECONDS`.
-        limit: windows (or windows and keys).
+        limit: rows: windows, or windows and keys.
         top: products.
         watch: again every second, until interrupted.
     """
@@ -70,13 +75,23 @@ async def analytics(console: Console, shown: Shown) -> int:
 
 
 async def _page(api: Api, shown: Shown) -> Group:
-    windows = {"size": str(SECONDS[shown.size]), "by": shown.by, "limit": str(shown.limit)}
+    windows = {
+        "size": str(SECONDS[shown.size]),
+        "by": shown.by,
+        "limit": str(shown.limit),
+        "to": _soon(datetime.now(UTC)),
+    }
     totals, found, top = await asyncio.gather(
         api.get("/analytics"),
         api.get("/analytics/windows", windows),
         api.get("/analytics/top", {"n": str(shown.top)}),
     )
     return Group(_totals(totals), _windows(found, shown), _top(top))
+
+
+def _soon(now: datetime) -> str:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return (hour + AHEAD + AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _totals(totals: Mapping[str, Any]) -> Table:
@@ -88,7 +103,7 @@ def _totals(totals: Mapping[str, Any]) -> Table:
         "revenue": _amount(totals["revenue"]),
         "orders": f"{totals['orders']:,}",
         "confirmed": f"{totals['confirmed']:,}",
-        **{f"cancelled, {why}": f"{n:,}" for why, n in totals["cancelledBy"].items()},
+        **{f"cancelled, {escape(why)}": f"{n:,}" for why, n in totals["cancelledBy"].items()},
         "success rate": _share(totals["successRate"]),
         "orders per minute": f"{totals['ordersPerMinute']:,.1f}",
         "customers (estimate)": f"{totals['customers']:,}",
@@ -102,9 +117,14 @@ def _totals(totals: Mapping[str, Any]) -> Table:
 
 def _windows(found: Mapping[str, Any], shown: Shown) -> Table:
     rows = found["windows"]
+    count = f"{len(rows):,}"
     table = Table(
-        title=f"The last {len(rows):,} windows of a {shown.size}"
-        + ("" if shown.by == "none" else f" by {shown.by}"),
+        title=f"Windows of {ONE[shown.size]}"
+        + (
+            f", the last {count}"
+            if shown.by == "none"
+            else f" by {shown.by}, the last {count} rows"
+        ),
         title_justify="left",
         caption="… still takes orders",
         caption_justify="left",
@@ -120,7 +140,7 @@ def _windows(found: Mapping[str, Any], shown: Shown) -> Table:
         start = datetime.fromisoformat(row["start"])
         table.add_row(
             start.strftime(DAY if shown.size == "day" else MINUTE) + ("" if row["final"] else " …"),
-            *([row["key"]] if shown.by != "none" else []),
+            *([escape(row["key"])] if shown.by != "none" else []),
             f"{row['orders']:,}",
             _share(row["successRate"]),
             _amount(row["revenue"]),
@@ -137,13 +157,13 @@ def _top(top: Mapping[str, Any]) -> Table:
     table.add_column("units", justify="right")
     table.add_column("revenue", justify="right")
     for row in top["products"]:
-        table.add_row(row["productId"], f"{row['quantity']:,}", _amount(row["revenue"]))
+        table.add_row(escape(row["productId"]), f"{row['quantity']:,}", _amount(row["revenue"]))
     return table
 
 
 def _size(seconds: str) -> str:
-    names = {str(number): name for name, number in SECONDS.items()}
-    return f"a {names[seconds]}" if seconds in names else f"{seconds} s"
+    names = {str(number): ONE[name] for name, number in SECONDS.items()}
+    return names.get(seconds, f"{seconds} s")
 
 
 def _amount(amount: float) -> str:

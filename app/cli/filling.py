@@ -106,7 +106,10 @@ def register(app: faust.App, settings: Settings) -> None:
         base=OrderflowCommand,
     )
     async def replay(self: Any, csv: str | None, seed: int, no_wait: bool, **plan: Any) -> int:
-        """Send orders over HTTP, wait for them, sum up."""
+        """Send orders over HTTP, wait for them, sum up.
+
+        They have their ledger's times: after orders of today they are late for their windows.
+        """
         async with connected(settings) as database:
             source = Source.choose(csv, seed)
             plan["token"] = plan["token"] or settings.orderflow_token

@@ -208,7 +208,7 @@ def _register_analytics(app: faust.App, settings: Settings) -> None:
             type=click.IntRange(min=1, max=WINDOWS_MOST),
             default=WINDOWS_DEFAULT,
             metavar="N",
-            help="How many windows, the newest.",
+            help="How many rows, the newest: windows, or windows and keys.",
         ),
         option(
             "--top",

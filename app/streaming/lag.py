@@ -83,6 +83,15 @@ class Lag:
                 found[tp] = max(max(ends) - max(self._holder.finished(tp), asked.begin), 0)
         return found
 
+    def behind(self, tp: Partition) -> bool:
+        """Whether the partition has records that are not finished; also where nobody can say yet,
+        since nothing was fetched from it, not even that there is nothing, since it was given out.
+        """
+        end = self._holder.fetched_end(tp)
+        if end is None:
+            return True
+        return end > max(self._holder.finished(tp), self._asked.get(tp, _Asked()).begin)
+
     async def look(self) -> None:
         """Ask the broker about those that are behind, or whose end is not known; without an answer
         it stays as it was."""

@@ -99,7 +99,8 @@ class Participant(Generic[E]):
             when it returns, and repeating it must be harmless.
         publish: sends records and returns when all are acknowledged.
         transient: errors of `handle` that pass by themselves.
-        undecodable: the errors of `decode` that say a record is no event.
+        undecodable: the errors of `decode`, and of `handle` where it sees more, that say a record
+            is no event.
         lane: chunks of the same lane are processed one batch after the other.
         on_fatal: called with an error of the loop itself; must end the process.
     """
@@ -264,7 +265,9 @@ class Participant(Generic[E]):
             except Exception as error:
                 failures += 1
                 logger.exception("%s: handling %d records failed", self.name, len(events))
-                if failures >= self._limits.attempts:
+                # What is no event will not become one by trying again.
+                hopeless = isinstance(error, self._undecodable)
+                if hopeless or failures >= self._limits.attempts:
                     return await self._isolate(batch, records, events, error)
                 self._observer.on_retry(error)
             await self._hold(batch, wait)
@@ -288,7 +291,8 @@ class Participant(Generic[E]):
     ) -> int:
         if len(events) == 1:
             detail = f"{type(error).__name__}: {error}"
-            await self._bury(batch, [DeadLetter(records[0], UNPROCESSABLE, detail, self.name)])
+            reason = UNDECODABLE if isinstance(error, self._undecodable) else UNPROCESSABLE
+            await self._bury(batch, [DeadLetter(records[0], reason, detail, self.name)])
             return 0
         return await self._halve(batch, records, events)
 

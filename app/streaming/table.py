@@ -68,6 +68,8 @@ class ChunkTable(faust.Table):
     # Called with an error of recovery; must end the process.
     on_fatal: Callable[[BaseException], None]
     observer: TableObserver
+    # Whether a partition of what is folded into it is not yet folded to its end.
+    behind: Callable[[int], bool]
     # By partition, keys whose newest changelog record is a late one that has not won.
     overtaken: dict[int, set[bytes]]
 
@@ -288,10 +290,12 @@ def chunk_table(
     *,
     on_fatal: Callable[[BaseException], None],
     observer: TableObserver | None = None,
+    behind: Callable[[int], bool] = lambda partition: True,
 ) -> ChunkTable:
     """A table of an app with `install`'s transport, kept in RocksDB below the app's data folder.
 
-    The app's `producer_max_batch_size` should be `BATCH_BYTES`.
+    The app's `producer_max_batch_size` should be `BATCH_BYTES`. `behind` says whether
+    a partition's source holds more than was written, or nobody can tell.
     """
     table = ChunkTable(
         app,
@@ -305,6 +309,7 @@ def chunk_table(
     )
     table.on_fatal = on_fatal
     table.observer = observer or TableObserver()
+    table.behind = behind
     table.overtaken = {}
     app.transport.changelogs.add(table.changelog_topic_name)
     app.tables.add(table)

@@ -3,6 +3,12 @@
 A worker decodes each order's events for the participants with the whole model (`app.codec`). The
 fold needs a few fields of an event that a participant wrote and checked, so here they are taken
 straight from the JSON, a chunk at a time; what does not fit is told by the codec.
+
+So not all is refused that the codec refuses. A negative price or quantity, a total of more than its
+model takes or of `true`, a missing header other than the type: those count, though every other
+service has a dead letter of the record. Only who writes to the topic beside the services can bring
+that about. What a fold can't add up is looked at whole, and is no event then
+(`AnalyticsService.handle`).
 """
 
 from binascii import unhexlify

@@ -176,6 +176,15 @@ class WindowFold(ABC, Generic[C]):
             if (seconds - seconds % size + size + plan.grace_seconds) * MS <= watermark
         )
 
+    def gone_for(self, at: int, watermark: int) -> Late:
+        """The sizes of windows of time `at` that are beyond their retention (ms)."""
+        seconds = at // MS
+        return tuple(
+            size
+            for size, kept in self.plan.retention.items()
+            if (seconds - seconds % size + size + kept) * MS <= watermark
+        )
+
     def _past_retention(
         self, swept: Mapping[int, int], now: int, scan: Scan
     ) -> tuple[Collection[bytes], Mapping[int, int]]:

@@ -30,7 +30,7 @@ class Progress:
         offset: of the next record to count.
         watermark: the highest event time among those that end an order: what is older than it by
             the grace and more is late.
-        newest: the highest event time of all.
+        newest: the highest event time of all, no further than its record's own time.
         arrived: when the last record came, by its Kafka timestamp.
     """
 
@@ -81,9 +81,10 @@ class Ledger:
     """A partition's progress, and what it counted within the last `horizon` records.
 
     A repetition is known as one for so long; its memory is about 120 bytes a thing. What was
-    counted lies in pages by the offsets of its records, so that neither the pages nor what is
-    forgotten depend on how the log was cut into chunks, or on what a write that was cut short has
-    deleted already: decided again, a record must count as it did before.
+    counted lies in pages by the offsets of its records, so that the pages do not depend on how the
+    log was cut into chunks, nor what is forgotten on what a write that was cut short has deleted
+    already: decided again, a record must count as it did before. Pages are forgotten once a chunk,
+    so whether a repetition within a chunk of the horizon is known may depend on the chunks.
 
     Attributes:
         opened: what was counted and has not ended, with the time in ms.

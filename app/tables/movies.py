@@ -87,7 +87,7 @@ class HappeningFold(WindowFold[Counted]):
             late = self.late_for(entry.at, watermark)
             counted.append((record.offset, entry.at, late, entry))
             watermark = max(watermark, min(entry.at, arrived + self.plan.ahead_seconds * MS))
-            newest = max(newest, watermark)
+            newest = max(newest, min(entry.at, arrived))
         progress = Progress(max(offset, entries[-1].record.offset + 1), watermark, newest, arrived)
         return Decided(
             progress, counted, [(offset, entry.ident, NEVER) for offset, _, _, entry in counted]

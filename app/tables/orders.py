@@ -55,14 +55,18 @@ class OrderFold(WindowFold[CountedOrder]):
                 begun = known.get(ident)
             arrived = came = record.timestamp
             # The end of an order that came in time is in time, however long it took: orders that
-            # end sooner must not make those under way late.
-            in_time = at + grace >= watermark or (begun is not None and begun >= 0)
-            late = () if in_time else self.late_for(at, watermark)
-            # An event time moves the clocks no further than this.
-            limit = came + ahead
-            reached = min(limit, at)
-            if reached > newest:
-                newest = reached
+            # end sooner must not make those under way late. But a window that is deleted must not
+            # begin anew with it.
+            if at + grace >= watermark:
+                late: Late = ()
+            elif begun is not None and begun >= 0:
+                late = self.gone_for(at, watermark)
+            else:
+                late = self.late_for(at, watermark)
+            # The time of now goes no further than the record's own: else the rate would stand still
+            # until what was placed in the future is the present.
+            if at > newest and came > newest:
+                newest = min(at, came)
             if kind is placed:
                 if begun is None:
                     opened[ident] = begun = _late_mark(came) if late else came
@@ -71,6 +75,8 @@ class OrderFold(WindowFold[CountedOrder]):
                 continue
             ended.add(ident)
             seen.append((at_offset, ident, NEVER))
+            # An event time moves the watermark no further than this.
+            reached = min(came + ahead, at)
             if reached > watermark:
                 watermark = reached
             seconds = None if begun is None else max(came - _came(begun), 0) / MS

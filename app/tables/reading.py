@@ -72,12 +72,14 @@ class Part:
     Attributes:
         cells: keys and values as stored, in the order that was asked for.
         cut: there are more in the range.
+        behind: its source holds more than is counted, or nobody can tell.
     """
 
     partition: int
     progress: Progress
     cells: list[tuple[bytes, bytes]] = field(default_factory=list)
     cut: bool = False
+    behind: bool = True
 
 
 def answer(

@@ -4,20 +4,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from app.tables.ledger import NEVER, Progress
+from app.tables.reading import Part
 from app.tables.tally import Sums
 
 
-def common_watermark(progress: Iterable[Progress], now: int, idle: float) -> int:
+def common_watermark(parts: Iterable[Part], now: int, idle: float) -> int:
     """The event time (ms) that all partitions have reached.
 
     One that has heard nothing for `idle` ms (by the wall clock, `now`) does not hold the others up;
-    when all are idle the highest counts. One that never heard anything has no say.
+    when all are idle the highest counts. One that never heard anything has no say. But one that is
+    behind is not idle, however old the last record is that it has counted: what it has yet to count
+    may be of any time after its watermark, and of any time at all where it has none.
     """
-    heard = [each for each in progress if each.arrived != NEVER]
-    active = [each.watermark for each in heard if now - each.arrived <= idle]
+    told = [(part.progress, part.behind) for part in parts]
+    active = [
+        each.watermark
+        for each, behind in told
+        if behind or (each.arrived != NEVER and now - each.arrived <= idle)
+    ]
     if active:
         return min(active)
-    return max((each.watermark for each in heard), default=NEVER)
+    return max((each.watermark for each, _ in told), default=NEVER)
 
 
 def stream_time(progress: Iterable[Progress], now: int) -> int:

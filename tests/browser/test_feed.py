@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ class Feed:
         streams: that are open.
         partial: whether what it says misses partitions.
         refuses: whether it takes no new stream, and ends those that are open.
+        until: what windows were asked for `to`.
     """
 
     url: str = ""
@@ -64,6 +66,7 @@ class Feed:
     fast: bool = False
     partial: bool = False
     refuses: bool = False
+    until: list[str | None] = field(default_factory=list)
     streams: list[web.StreamResponse] = field(default_factory=list)
 
     def event(self) -> bytes:
@@ -102,7 +105,8 @@ class Feed:
         ended = {"confirmed": self.orders, "cancelled": 0, "cancelledBy": {}}
         return web.json_response({"steps": STEPS, "pending": 21, **ended})
 
-    async def windows(self, _: web.Request) -> web.Response:
+    async def windows(self, request: web.Request) -> web.Response:
+        self.until.append(request.query.get("to"))
         return web.json_response({"windows": [], "partitions": {"covered": 6, "total": 6}})
 
 
@@ -188,6 +192,20 @@ async def test_a_feed_that_breaks_off_is_said_and_comes_back(browser: Browser) -
         feed.refuses = False
         await expect(live).to_have_text("Live")
         assert 2 == len(feed.streams), "one at a time"
+
+
+async def test_a_window_of_a_clock_that_is_years_ahead_does_not_hide_the_present(
+    browser: Browser,
+) -> None:
+    async with feeding() as feed, tab(browser, feed.url) as console:
+        await console.open("", "Overview")
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while len(feed.until) < 2:  # the charts' and the countries'
+                await asyncio.sleep(0.05)
+        for until in feed.until:
+            assert until is not None
+            ahead = datetime.fromisoformat(until) - datetime.now(UTC)
+            assert timedelta(minutes=59) < ahead <= timedelta(hours=2)
 
 
 async def test_a_part_is_said_to_be_one(browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -55,12 +56,18 @@ def table_of(cells: Cells, by: By = By.COUNTRY) -> MemoryTable:
     return table
 
 
-def queries_over(table: MemoryTable, most_bytes: int) -> TableQueries:
+def queries_over(
+    table: MemoryTable,
+    most_bytes: int,
+    *,
+    kept: int = 1 << 40,
+    answering: Sequence[int] = range(PARTITIONS),
+) -> TableQueries:
     async def gather(name: str, changelog: str, question: Question) -> Gathered:
         ask = partial(answer, table, question=question, most_bytes=most_bytes)
-        return Gathered({n: ask(n) for n in range(PARTITIONS)}, PARTITIONS)
+        return Gathered({n: ask(n) for n in answering}, PARTITIONS)
 
-    return TableQueries(ORDER_WINDOWS, decode, gather, lambda: 0, 0, 30.0)
+    return TableQueries(ORDER_WINDOWS, decode, gather, lambda: 0, 0, 30.0, {SIZE: kept})
 
 
 def sums(cells: Cells) -> list[tuple[int, str, int]]:
@@ -112,6 +119,55 @@ def test_pages_from_the_newest_window_back_are_all_cells_once(
         return found
 
     assert sums(cells) == asyncio.run(walk())
+
+
+@given(
+    CELLS,
+    LIMITS,
+    BYTES,
+    st.lists(st.integers(-3, 12), min_size=PARTITIONS, max_size=PARTITIONS),
+    st.sets(st.integers(0, PARTITIONS - 1), min_size=1),
+)
+def test_pages_show_no_window_of_which_some_partition_may_have_deleted_its_part(
+    cells: Cells, limit: int, most_bytes: int, reached: list[int], answering: set[int]
+) -> None:
+    kept = 2 * SIZE
+    table = table_of(cells)
+    for partition, at in enumerate(reached):
+        stored = table.partitions[partition]
+        stored[keys.PROGRESS] = Progress(1, at * SIZE * 1000, 3, 4).encode()
+        end = keys.window(SIZE, By.COUNTRY, at * SIZE - kept - SIZE)
+        for key in [key for key in stored if key[:1] == b"w" and key < end]:
+            del stored[key]
+    queries = queries_over(table, most_bytes, kept=kept, answering=sorted(answering))
+    since = max(reached[n] for n in answering) * SIZE - kept - SIZE
+    here = {at: {n: o for n, o in cells[at].items() if n in answering} for at in cells}
+    expected = sums({at: o for at, o in here.items() if at[0] >= since and o})
+
+    async def walk() -> list[tuple[int, str, int]]:
+        found: list[tuple[int, str, int]] = []
+        position: tuple[int, str] | None = (FIRST, "")
+        while position is not None:
+            first, key = position
+            asked = Range(SIZE, By.COUNTRY, first, LAST, limit, from_key=key)
+            one = await queries.windows(asked, allow_partial=True)
+            assert one.cells or one.next is None, "an empty page in between"
+            found += [(start, key, tally.orders) for start, key, tally in one.cells]
+            position = one.next
+        return found
+
+    async def newest() -> None:
+        asked = Range(SIZE, By.COUNTRY, FIRST, LAST, limit, newest=True)
+        one = await queries.windows(asked, allow_partial=True)
+        assert all(start >= since for start, _, _ in one.cells)
+        assert one.previous is None or one.previous > since
+
+    assert expected == asyncio.run(walk())
+    asyncio.run(newest())
+    for start in {at for at, _ in cells}:
+        one = asyncio.run(queries.window(SIZE, By.COUNTRY, start, allow_partial=True))
+        told = [(at, key, tally.orders) for at, key, tally in one.cells]
+        assert [each for each in expected if each[0] == start] == told
 
 
 @given(CELLS, st.integers(2, 12), BYTES, st.booleans())
@@ -206,6 +262,7 @@ def seconds(text: str) -> int:
             ),
             cells=st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=200))),
             cut=st.booleans(),
+            behind=st.booleans(),
         )
     )
 )
@@ -289,16 +346,17 @@ PROGRESS = st.lists(
 )
 
 
-@given(PROGRESS, st.integers(0, 2000), st.integers(0, 500))
-def test_the_common_watermark_is_one_that_every_busy_partition_has_reached(
-    progress: list[Progress], now: int, idle: int
+@given(PROGRESS, st.integers(0, 2000), st.integers(0, 500), st.data())
+def test_the_common_watermark_is_one_that_every_partition_with_more_to_come_has_reached(
+    progress: list[Progress], now: int, idle: int, data: st.DataObject
 ) -> None:
-    common = common_watermark(progress, now, idle)
+    parts = [Part(n, each, behind=data.draw(st.booleans())) for n, each in enumerate(progress)]
+    common = common_watermark(parts, now, idle)
 
     heard = [each for each in progress if each != Progress()]
-    busy = [each for each in heard if each.arrived >= now - idle]
+    busy = [part.progress for part in parts if part.behind or part.progress.arrived >= now - idle]
     assert all(common <= each.watermark for each in busy)
-    assert common in [each.watermark for each in heard] or (common == NEVER and not heard)
+    assert common in [each.watermark for each in progress] or (common == NEVER and not heard)
     if not busy and heard:
         assert max(each.watermark for each in heard) == common
 

@@ -5,15 +5,17 @@ import uuid
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.agents.analytics import AnalyticsService, order_windows
 from app.events import EventData, Item, OrderCancelled, OrderConfirmed, OrderPlaced
-from app.tables import keys
+from app.tables import folding, keys, ledger
 from app.tables.folding import Plan
 from app.tables.keys import By
+from app.tables.ledger import Progress
 from app.tables.tally import Summary, Sums
 from app.topics import ORDER
 from tests.tables import MemoryTable, record
@@ -23,6 +25,10 @@ SPAN_SECONDS = 6 * HOUR
 RETENTION = {60: 10 * HOUR, HOUR: 20 * HOUR, 86_400: 90 * HOUR}
 # As long as the whole: nothing is late.
 PATIENT = Plan(RETENTION, (By.NONE, By.COUNTRY, By.PRODUCT), SPAN_SECONDS, 0, 10_000)
+# Orders are late for it, and windows go, after minutes.
+IMPATIENT = Plan({60: 400, 300: 700}, PATIENT.by, 90, 60, 10_000)
+# So few that pages and sweeps of these short logs are several.
+PAGE, DELETES = 4, 7
 
 
 def placed(number: int, second: int, items: list[tuple[int, int]], country: int) -> dict[str, Any]:
@@ -158,3 +164,88 @@ def test_windows_equal_a_recomputation_after_any_crashes_and_repetitions(
     users = {event.user_id for event in log}
     assert len(users) == round(totals.customers.get_estimate())
     assert {} == totals.late
+
+
+@st.composite
+def ragged_logs(draw: st.DrawFn) -> list[Any]:
+    """Records of orders placed some minutes before they came, or after it; that end at once, or
+    when their windows are gone; some sent again."""
+    came = 10_000
+    events: list[tuple[int, EventData]] = []
+    for number in range(draw(st.integers(3, 25))):
+        came += draw(st.sampled_from([0, 1, 5, 30, 120, 400]))
+        at = came - draw(st.sampled_from([0, 0, 20, 100, 200, 500, -30, -200]))
+        items = [(p, draw(st.integers(1, 3))) for p in range(1, draw(st.integers(1, 2)) + 1)]
+        data = placed(number, at, items, number % 2)
+        events.append((came, OrderPlaced(**data)))
+        ended = came + draw(st.sampled_from([0, 1, 50, 300, 1000]))
+        end = draw(st.sampled_from(["confirmed", "confirmed", "cancelled", "none"]))
+        if end == "confirmed":
+            events.append((ended, OrderConfirmed(**data)))
+        if end == "cancelled":
+            events.append((ended, OrderCancelled(**data, reason="OUT_OF_STOCK")))
+        if draw(st.booleans()):
+            again = draw(st.integers(0, len(events) - 1))
+            events.append((ended + draw(st.sampled_from([10, 400, 2000])), events[again][1]))
+    events.sort(key=lambda each: each[0])
+    return [record(e, offset, arrived=at * 1000) for offset, (at, e) in enumerate(events)]
+
+
+def told(table: MemoryTable) -> dict[bytes, Any]:
+    """The totals, the windows and the watermark."""
+    found: dict[bytes, Any] = {}
+    for key, value in table.partitions[0].items():
+        if key == keys.PROGRESS:
+            found[key] = Progress.decode(value).watermark
+        elif key == keys.TOTALS or (key[:1] == b"w" and key[keys.BY_AT] == By.NONE):
+            summary = Summary.decode(value)
+            users = round(summary.customers.get_estimate())
+            summary.version = 0
+            found[key] = summary.sums, summary.reasons, summary.late, users
+        elif key[:1] == b"w":
+            found[key] = Sums.decode(value)
+            found[key].version = 0
+    return found
+
+
+def gone(key: bytes, watermark: int) -> bool:
+    """Whether it is of a window beyond its retention: deleted sooner or later, and never shown."""
+    if key[:1] != b"w":
+        return False
+    size = int.from_bytes(key[1 : keys.BY_AT], "big")
+    return keys.parse_window(key)[0] < watermark // 1000 - IMPATIENT.retention[size] - size
+
+
+@settings(max_examples=200, deadline=None)
+@given(ragged_logs(), st.data())
+def test_with_late_orders_and_deleted_windows_any_chunks_and_crashes_tell_the_same(
+    records: list[Any], data: st.DataObject
+) -> None:
+    with patch.object(ledger, "PAGE_RECORDS", PAGE), patch.object(folding, "DELETES_MAX", DELETES):
+        one_by_one, table = MemoryTable(), MemoryTable()
+        running = service(one_by_one, IMPATIENT)
+        for each in records:
+            asyncio.run(running.handle([running.decode(each)]))
+        done = crashes = 0
+        while done < len(records):
+            running = service(table, IMPATIENT)
+            at = data.draw(st.integers(0, done), "delivered from")
+            while at < len(records):
+                end = data.draw(st.integers(at + 1, len(records)), "chunk")
+                if crashes < 4 and data.draw(st.booleans(), "crash"):
+                    crashes += 1
+                    table.cut = data.draw(st.integers(0, 40), "cut")
+                try:
+                    asyncio.run(running.handle([running.decode(each) for each in records[at:end]]))
+                except ConnectionError:
+                    break
+                table.cut = None
+                at = end
+                done = max(done, end)
+
+    expected, found = told(one_by_one), told(table)
+    watermark = expected.get(keys.PROGRESS, 0)
+    # When a window is deleted depends on the chunks; never what it holds while it is there.
+    for key in (*expected, *found):
+        if not gone(key, watermark) or (key in expected and key in found):
+            assert expected.get(key) == found.get(key), (key, watermark)

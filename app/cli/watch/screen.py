@@ -240,7 +240,7 @@ def _orders(view: View) -> RenderableType:
         table.add_row(
             str(order["updatedAt"])[11:19],
             str(order["orderId"])[:8],
-            str(order["userId"]),
+            Text(str(order["userId"])),
             f"{order['total']:,.2f}",
             Text(f"{status}{reason}", STYLES.get(status, "")),
         )

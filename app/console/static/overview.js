@@ -27,6 +27,8 @@ const LEAST_SPAN = 30;
 // Countries of all windows that are shown, so many cells at most.
 const CELLS = 4000;
 const TOP = 10;
+// Windows that begin later than this are of a clock that is ahead: they must not hide the present.
+const AHEAD_MS = HOUR * 1000;
 const FORWARD = "forward";
 
 /** What is chosen stays chosen while the console is open. */
@@ -64,7 +66,7 @@ export function show(view) {
   });
   const refresh = view.every(WINDOWS_MS, async () => {
     const { size } = chosen;
-    const told = await view.get(`/analytics/windows${query({ size, limit: WINDOWS_SHOWN, allow: "partial" })}`);
+    const told = await view.get(`/analytics/windows${query({ size, to: soon(), limit: WINDOWS_SHOWN, allow: "partial" })}`);
     if (size === chosen.size) charts.show(told);
     renew(top, await topOf(view, chosen, choose));
   });
@@ -217,8 +219,13 @@ async function topOf(view, { size, breakdown }, choose) {
   ];
 }
 
+/** By whole hours, so that a gateway can give one answer to all who look. */
+function soon() {
+  return new Date((Math.floor(Date.now() / AHEAD_MS) + 2) * AHEAD_MS).toISOString();
+}
+
 async function countries(view, size) {
-  const told = await view.get(`/analytics/windows${query({ size, by: "country", limit: CELLS, allow: "partial" })}`);
+  const told = await view.get(`/analytics/windows${query({ size, by: "country", to: soon(), limit: CELLS, allow: "partial" })}`);
   const sums = new Map();
   const starts = [...new Set(told.windows.map((each) => each.start))].slice(-WINDOWS_SHOWN);
   const counted = new Set(starts);

@@ -86,6 +86,7 @@ def table_queries(
         lambda: round(resources.clock().timestamp() * MS),
         grace_seconds=fold.plan.grace_seconds,
         idle_seconds=resources.settings.analytics_idle_seconds,
+        retention=fold.plan.retention,
     )
 
 

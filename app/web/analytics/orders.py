@@ -143,7 +143,7 @@ class OrderAnswers:
         starts = [
             start
             for start in all_of
-            if wanted.first <= start < wanted.last
+            if max(wanted.first, found.since) <= start < wanted.last
             # Complete are those all of whose minutes are there.
             and (found.next is None or start + size <= found.next[0])
             and (found.previous is None or start >= found.previous)

@@ -7,7 +7,7 @@ binary: the cells go on as they are stored, and are decoded once, by the worker 
 import asyncio
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -42,6 +42,10 @@ class HeldTable(Source, Protocol):
         """Those that it can answer for."""
         ...
 
+    def behind(self, partition: int) -> bool:
+        """Whether one's source holds more than is counted, or nobody can tell."""
+        ...
+
 
 async def held_parts(
     table: HeldTable | None, question: Question, partitions: Sequence[int]
@@ -53,7 +57,9 @@ async def held_parts(
     for partition in partitions:
         if partition in table.held():
             try:
-                parts.append(answer(table, partition, question))
+                part = answer(table, partition, question)
+                # In one go with its progress: nothing is counted in between.
+                parts.append(replace(part, behind=table.behind(partition)))
             except NotHeldError:
                 continue
             await asyncio.sleep(0)
@@ -148,6 +154,7 @@ def encode(parts: Sequence[Part]) -> bytes:
                 "progress": part.progress.encode().hex(),
                 "cells": len(part.cells),
                 "cut": part.cut,
+                "behind": part.behind,
             }
             for part in parts
         ]
@@ -181,7 +188,9 @@ def decode(body: bytes) -> list[Part]:
                     raise ValueError("it breaks off")
                 cells.append((key, body[value_at:at]))
             progress = Progress.decode(bytes.fromhex(each["progress"]))
-            parts.append(Part(each["partition"], progress, cells, each["cut"]))
+            # A worker of before this does not say, as happens while workers are replaced.
+            behind = each.get("behind", True)
+            parts.append(Part(each["partition"], progress, cells, each["cut"], behind))
     except (struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not an answer of a worker: {error!r}") from error
     return parts

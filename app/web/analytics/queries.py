@@ -1,7 +1,7 @@
 """Questions about one table, whichever it is, answered over all its partitions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,13 @@ from app.tables import keys, merging
 from app.tables.keys import By
 from app.tables.ledger import NEVER, Progress
 from app.tables.merging import Cell, Decode
-from app.tables.reading import Question, Range
+from app.tables.reading import Part, Question, Range
 from app.tables.tally import Sums, Tally
-from app.tables.timing import common_watermark
+from app.tables.timing import common_watermark, stream_time
 from app.topics import TableSpec
 from app.web.analytics.gathering import Gathered, incomplete
 
+MS = 1000
 # Cells of one answer; a page of a window's keys.
 CELLS_MOST = 10_000
 # Other requests get a turn after so many: of six partitions, with sketches, some 15 ms.
@@ -48,6 +49,8 @@ class Cells:
             partitions are missing.
         next: start and key of the first cell beyond; the key is empty unless a window is cut.
         previous: there may be windows that start before this.
+        since: no windows are shown that start before this (seconds): some of their partitions may
+            have deleted theirs.
     """
 
     cells: Sequence[tuple[int, str, Any]]
@@ -55,6 +58,7 @@ class Cells:
     reached: int
     next: tuple[int, str] | None = None
     previous: int | None = None
+    since: int = FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ class TableQueries:
         gather: asks all owners.
         now: the wall clock, in ms.
         grace_seconds: after its end, a window is open for so long.
-        idle_seconds: a partition that heard nothing for so long holds no window open.
+        idle_seconds: a partition that heard nothing for so long, and is not behind, holds no window
+            open.
+        retention: seconds of event time that windows of each size are kept.
     """
 
     spec: TableSpec
@@ -85,6 +91,7 @@ class TableQueries:
     now: Callable[[], int]
     grace_seconds: int
     idle_seconds: float
+    retention: Mapping[int, int]
 
     async def totals(self, *, allow_partial: bool = False) -> Totals:
         """The sum of everything.
@@ -105,19 +112,30 @@ class TableQueries:
         """
         question = replace(asked, limit=asked.limit + 1)
         gathered = await self._gathered(question, allow_partial=allow_partial)
-        page = merging.page(gathered.parts.values(), question)
+        since = self._kept_since(gathered, asked.size)
+        if not asked.newest and asked.first < since < asked.last:
+            # Windows that are not shown must not fill the page.
+            question = replace(question, first=since, from_key="")
+            gathered = await self._gathered(question, allow_partial=allow_partial)
+            since = max(since, self._kept_since(gathered, asked.size))
+        parts: Iterable[Part] = gathered.parts.values()
+        if asked.newest:
+            parts = [_since(part, keys.window(asked.size, asked.by, since)) for part in parts]
+        page = merging.page(parts, question)
         if asked.newest and not page.cells and page.next is not None:
             # The newest window alone has more keys: the first of them, in their order.
             start, _ = page.next
             only = replace(asked, first=start, newest=False)
             cells = await self.windows(only, allow_partial=allow_partial)
             return replace(cells, previous=start)
+        whole = [cell for cell in page.cells if cell.at[0] >= since]
         return Cells(
-            [(*cell.at, tally) for cell, tally in await self._added_up(page.cells)],
+            [(*cell.at, tally) for cell, tally in await self._added_up(whole)],
             coverage(gathered),
             self._reached(gathered),
             page.next,
             page.previous,
+            since,
         )
 
     async def window(self, size: int, by: By, start: int, *, allow_partial: bool = False) -> Cells:
@@ -138,35 +156,55 @@ class TableQueries:
         if least.coverage != pages[0].coverage or least.coverage != pages[-1].coverage:
             # Some keys would have their sums over other partitions than the rest.
             raise incomplete(least.coverage.covered, least.coverage.total)
-        return Cells(found, least.coverage, min(page.reached for page in pages))
+        since = max(page.since for page in pages)
+        if start < since:
+            found = []  # while it was read, a partition may have begun to delete its part
+        reached = min(page.reached for page in pages)
+        return Cells(found, least.coverage, reached, since=since)
 
     async def newest_start(
         self, size: int, by: By, *, allow_partial: bool = False
     ) -> tuple[int | None, Coverage]:
-        """Where the newest window begins; None where there is none.
+        """Where the newest window lies that has begun, else the newest; None where there is none.
 
         Raises:
             ProblemError: 503, partitions are missing.
         """
         asked = Range(size, by, FIRST, LAST, limit=1, newest=True)
         gathered = await self._gathered(asked, allow_partial=allow_partial)
-        starts = [
-            keys.parse_window(part.cells[0][0])[0] for part in gathered.parts.values() if part.cells
-        ]
-        return max(starts, default=None), coverage(gathered)
+        newest = _newest(gathered)
+        now = self.now()
+        begun = max(now, stream_time(gathered.progress, now)) // MS
+        if newest is not None and newest > begun:
+            # One order of a clock that is years ahead would be the newest window for years.
+            asked = replace(asked, last=begun + 1)
+            gathered = await self._gathered(asked, allow_partial=allow_partial)
+            past = _newest(gathered)
+            newest = newest if past is None else past
+        return newest, coverage(gathered)
 
     def of_sums(self) -> "TableQueries":
         """The same, with no more of each tally than the sums it begins with."""
         return replace(self, decode=_sums)
 
     def is_final(self, end: int, reached: int) -> bool:
-        """Whether a window that ends there (seconds) takes no more."""
-        return (end + self.grace_seconds) * 1000 <= reached
+        """Whether a window that ends there (seconds) takes no more orders, but of partitions that
+        were idle; orders that it has may still end."""
+        return (end + self.grace_seconds) * MS <= reached
+
+    def _kept_since(self, gathered: Gathered, size: int) -> int:
+        """Windows of this size that start before this (seconds) are shown by no answer.
+
+        Each partition deletes by its own watermark. Before what the one that is furthest keeps, the
+        sums would be of the other partitions alone, and look whole.
+        """
+        furthest = max((each.watermark for each in gathered.progress), default=NEVER)
+        return FIRST if furthest == NEVER else furthest // MS - self.retention[size] - size
 
     def _reached(self, gathered: Gathered) -> int:
         if not gathered.complete:
             return NEVER
-        return common_watermark(gathered.progress, self.now(), self.idle_seconds * 1000)
+        return common_watermark(gathered.parts.values(), self.now(), self.idle_seconds * MS)
 
     async def _gathered(self, question: Question, *, allow_partial: bool) -> Gathered:
         gathered = await self.gather(self.spec.name, self.spec.changelog, question)
@@ -178,6 +216,20 @@ class TableQueries:
             found += [(cell, cell.tally(self.decode)) for cell in turn]
             await asyncio.sleep(0)
         return found
+
+
+def _newest(gathered: Gathered) -> int | None:
+    starts = [
+        keys.parse_window(part.cells[0][0])[0] for part in gathered.parts.values() if part.cells
+    ]
+    return max(starts, default=None)
+
+
+def _since(part: Part, first: bytes) -> Part:
+    """A part whose newest cells come first, without those before the key."""
+    if not part.cells or part.cells[-1][0] >= first:
+        return part
+    return replace(part, cells=[cell for cell in part.cells if cell[0] >= first], cut=False)
 
 
 def _sums(key: bytes, stored: bytes) -> Sums:

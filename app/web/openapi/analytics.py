@@ -37,7 +37,8 @@ TOP = (
     Parameter.query(
         "at",
         INSTANT,
-        "A time within the window, ISO 8601 or seconds since 1970; without it the newest window.",
+        "A time within the window, ISO 8601 or seconds since 1970; without it the newest window "
+        "that has begun.",
         "2026-01-31T12:00:00Z",
     ),
     Parameter.query(

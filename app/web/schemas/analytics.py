@@ -7,7 +7,14 @@ from pydantic import Field
 from app.web.analytics.orders import Metric
 from app.web.schemas.values import Amount, AnswerModel, Count, Share, Time, absent
 
-Final = Annotated[bool, Field(description="Whether the window takes no more.")]
+Final = Annotated[
+    bool,
+    Field(
+        description="Whether all partitions have passed the window's end and the grace, but for "
+        "those that are silent. What may still come is the end of an order that it counts already, "
+        "and what a silent partition hears after all."
+    ),
+]
 SuccessRate = Annotated[
     Share | None,
     Field(description="Confirmed of all that have ended; null where none has."),
@@ -63,7 +70,8 @@ class Summary(Details, Covered):
 
     orders_per_minute: float = Field(ge=0)
     late_events: dict[str, int] = Field(
-        description="Events that came when their window was final, by the window's size."
+        description="Events that came too late for a window, by its size: their own partition had "
+        "passed its end and the grace, whatever the others had."
     )
     at: Time | None = Field(description="The time of the newest event; null where there is none.")
 

@@ -3,6 +3,7 @@
 from benchmarks.results import Result
 from benchmarks.windows import growth, job, metered
 from benchmarks.windows.running import Ran
+from benchmarks.windows.systems import System
 
 RIGHT = {"0|UK": 7, "3600|UK": 1}
 
@@ -74,6 +75,14 @@ def test_without_ours_or_the_limit_there_is_nothing_to_compare_with():
 
 def test_windows_beyond_what_is_kept_are_not_compared():
     assert {"3600|UK": 1} == job.after(3600, RIGHT)
+
+
+def test_growth_runs_ours_with_a_retention_that_sweeps():
+    ours = System("orderflow", lambda arguments: ("true", *arguments))
+
+    command = growth.sweeping(ours).command(("kafka", "topic", "9", "out"))
+
+    assert ("env", "ANALYTICS_HOURS_KEPT_SECONDS=69120000", "true", "kafka") == command[:4]
 
 
 def test_growth_shows_what_an_event_cost_at_each_size():

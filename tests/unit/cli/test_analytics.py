@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ SUMMARY = {
     "cancelledBy": {"OUT_OF_STOCK": 3},
     "sagaSeconds": {"p50": 0.012, "p99": None},
     "customers": 7,
-    "lateEvents": {"60": 1, "61": 2},
+    "lateEvents": {"60": 1, "61": 2, "3600": 1},
 }
 WINDOW = {
     "start": "2026-03-01T12:00:00Z",
@@ -71,7 +72,9 @@ async def test_totals_windows_and_products_are_shown(worker: dict[str, Any]) -> 
         "75.0%",
         "cancelled, OUT_OF_STOCK",
         "0.012 s / -",
+        "Windows of an hour by country, the last 1 rows",
         "late for a minute",
+        "late for an hour",
         "late for 61 s",
         "2026-03-01 12:00 …",
         "France",
@@ -79,15 +82,31 @@ async def test_totals_windows_and_products_are_shown(worker: dict[str, Any]) -> 
         "cup",
     ):
         assert words in page
-    assert {"size": "3600", "by": "country", "limit": "20"} == worker["asked"]["/analytics/windows"]
+    asked = worker["asked"]["/analytics/windows"]
+    # Not those of a clock that is years ahead.
+    until = datetime.fromisoformat(asked.pop("to")) - datetime.now(UTC)
+    assert timedelta(minutes=59) < until <= timedelta(hours=2)
+    assert {"size": "3600", "by": "country", "limit": "20"} == asked
     assert {"n": "5"} == worker["asked"]["/analytics/top"]
+
+
+async def test_what_customers_write_is_shown_as_it_is(worker: dict[str, Any]) -> None:
+    """Not as the markup of a terminal, of which it may be wrong."""
+    bad = "[/x] [bold]"
+    worker["/analytics"] = SUMMARY | {"cancelledBy": {bad: 1}}
+    worker["/analytics/windows"] = {"windows": [WINDOW | {"key": bad}]}
+    worker["/analytics/top"] = WORKER["/analytics/top"] | {
+        "products": [PRODUCT | {"productId": bad}]
+    }
+
+    assert 3 == (await printed(worker, by="product")).count(bad)
 
 
 async def test_a_shop_without_orders_is_shown_too(worker: dict[str, Any]) -> None:
     worker["/analytics/windows"] = {"windows": []}
     worker["/analytics/top"] = {"window": None, "products": []}
 
-    assert "The last 0 windows of a day" in await printed(worker, size="day", by="none")
+    assert "Windows of a day, the last 0" in await printed(worker, size="day", by="none")
 
 
 async def test_an_answer_that_is_not_all_ends_the_command_with_its_words(

@@ -132,6 +132,13 @@ def test_rates_are_of_the_last_minute_and_begin_anew_with_another_system() -> No
     assert history.orders_per_minute() is None
 
 
+def test_what_a_customer_is_called_is_shown_as_it_is() -> None:
+    view = known()
+    view.answer("orders", {"orders": [ORDER | {"userId": "[/x] [bold]"}]})
+
+    assert "[/x] [bold]" in "\n".join(printed(view))
+
+
 def test_the_screen_fits_a_small_terminal_and_has_all_that_matters() -> None:
     shown = printed(known())
 

@@ -75,6 +75,21 @@ async def test_a_held_partition_whose_fetches_have_stopped_goes_on_falling_behin
     assert [[ONE], [ONE]] == holder.asked
 
 
+async def test_a_partition_is_behind_until_it_is_known_to_be_finished() -> None:
+    holder = Holder(parts=[ONE], broker={ONE: (50, 50)})
+    lag = Lag(holder)
+    assert lag.behind(ONE), "nothing was fetched: nobody knows"
+
+    holder.fetched[ONE] = 0
+    assert not lag.behind(ONE), "it is empty"
+    holder.fetched[ONE], holder.done[ONE] = 50, 49
+    assert lag.behind(ONE), "one is under way"
+    await lag.look()
+    assert not lag.behind(ONE), "that one is not there any more"
+    holder.done[ONE] = 50
+    assert not lag.behind(ONE), "all is finished"
+
+
 async def test_without_a_broker_the_lag_stays_what_it_was() -> None:
     holder = Holder(parts=[ONE], done={ONE: 4}, fetched={ONE: 7}, broker={ONE: (0, 70)})
     lag = Lag(holder)

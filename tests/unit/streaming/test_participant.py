@@ -245,6 +245,23 @@ async def test_an_undecodable_record_goes_to_the_dead_letters_and_the_rest_goes_
     assert ["in.dlq"] == [r.topic for r in world.published if r.topic != "out"]
 
 
+async def test_what_handling_finds_to_be_no_event_is_not_tried_again() -> None:
+    world = World()
+
+    async def look(events: list[bytes]) -> None:
+        if b"no event" in events:
+            raise ValueError("it looked like one")
+
+    world.before_handle = look
+    world.deliver(b"good", b"no event")
+    await world.run_until(world.committable)
+
+    assert ["undecodable"] == [letter.reason for letter in world.letters]
+    assert [b"no event"] == [letter.record.value for letter in world.letters]
+    assert [b"good"] == world.out
+    assert [] == world.retries
+
+
 async def test_the_record_that_fails_for_good_is_found_by_halving_and_order_is_kept() -> None:
     world = World(limits=Limits(attempts=2))
     values = [b"%d" % n for n in range(20)]

@@ -229,6 +229,22 @@ async def test_an_order_placed_in_time_ends_in_time_however_far_the_others_are()
     assert {} == shop.totals.late
 
 
+async def test_the_end_of_an_order_does_not_bring_back_a_window_that_is_deleted() -> None:
+    shop = Analytics()
+    await shop.hear(OrderPlaced(**fields(1)))
+    await shop.hear(confirmed(2, 6 * 60))
+    assert shop.sums(60, By.NONE, NOON_SECONDS) is None
+
+    await shop.hear(confirmed(1))
+
+    assert shop.sums(60, By.NONE, NOON_SECONDS) is None
+    assert shop.sums(60, By.PRODUCT, NOON_SECONDS, "cup") is None
+    assert Sums(orders=1, confirmed=1, revenue=250, units=2) == shop.sums(
+        HOUR, By.NONE, NOON_SECONDS
+    )
+    assert ({"60": 1}, 2) == (shop.totals.late, shop.totals.sums.confirmed)
+
+
 async def test_an_order_placed_too_late_ends_too_late_and_its_time_is_measured() -> None:
     shop = Analytics()
     await shop.hear(confirmed(2, 180))
@@ -247,6 +263,16 @@ async def test_one_wrong_clock_does_not_make_the_others_late() -> None:
     assert now + PLAN.ahead_seconds * 1000 == shop.progress.watermark
     await shop.hear(confirmed(2, 0), arrived=now)
     assert {} == shop.totals.late
+
+
+async def test_an_order_of_the_future_does_not_hold_the_time_of_now() -> None:
+    shop = Analytics()
+    now = round(NOON.timestamp() * 1000)
+    await shop.hear(OrderPlaced(**fields(1, 0.5)), arrived=now)
+    assert now == shop.progress.newest
+    await shop.hear(confirmed(1, 0.5), confirmed(2, -1), arrived=now + 1000)
+    assert now + 1000 == shop.progress.newest
+    assert now + 30_000 == shop.progress.watermark
 
 
 async def test_windows_beyond_their_retention_are_deleted_and_the_totals_stay() -> None:
@@ -349,6 +375,34 @@ def test_an_order_s_time_is_in_whole_milliseconds_and_never_beyond_what_it_says(
     _, _, _, at, _, _ = decode(broken(value=value))
 
     assert milliseconds == at - NOON_SECONDS * 1000
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        (b'"quantity":2', b'"quantity":0.5'),
+        (b'"country":"France"', b'"country":7'),
+        (b'"items":[{', b'"items":"abc","rest":[{'),
+        (b'"total":2.5', b'"total":1e20'),
+    ],
+    ids=["quantity", "country", "items", "total"],
+)
+async def test_what_can_not_be_added_up_is_undecodable_and_the_rest_counts(
+    field: bytes, bad: bytes
+) -> None:
+    shop = Analytics()
+    value = broken().value
+    assert field in value
+    poison = shop.service.decode(broken(value=value.replace(field, bad)))
+    good = shop.service.decode(record(confirmed(2), 1))
+    with pytest.raises(UndecodableError):
+        await shop.service.handle([poison, good])
+    with pytest.raises(UndecodableError):
+        await shop.service.handle([poison])
+
+    await shop.service.handle([good])
+
+    assert (1, 250) == (shop.totals.sums.confirmed, shop.totals.sums.revenue)
 
 
 def test_a_chunk_is_decoded_as_its_records_are() -> None:

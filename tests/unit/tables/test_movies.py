@@ -11,6 +11,7 @@ from app.events import MovieViewed, UserActed
 from app.tables import keys
 from app.tables.folding import Plan
 from app.tables.keys import By
+from app.tables.ledger import Progress
 from app.tables.movies import (
     ACTION_DIMENSIONS,
     VIEW_DIMENSIONS,
@@ -84,6 +85,14 @@ async def test_a_view_beyond_the_grace_is_in_the_totals_alone() -> None:
     table = await views([[viewed(1)], [viewed(2, minutes=-61)]])
     assert (2, 1, 1) == seen(table, keys.TOTALS)
     assert [None] == table.read(0, [keys.window(60, By.MOVIE, START - 61 * 60, "alien")])
+
+
+async def test_a_view_of_the_future_does_not_hold_the_time_of_now() -> None:
+    table = await views([[viewed(1, minutes=30)]])
+    (stored,) = table.read(0, [keys.PROGRESS])
+    assert stored is not None
+    progress = Progress.decode(stored)
+    assert (START, START + 1800) == (progress.newest // 1000, progress.watermark // 1000)
 
 
 async def test_actions_are_counted_by_user_and_by_action() -> None:

@@ -1,7 +1,11 @@
 """What workers ask each other, and who may."""
 
+import struct
+
+from app.tables.ledger import Progress
+from app.tables.reading import Part
 from app.topics import ORDER_WINDOWS
-from app.web.analytics.parts import decode
+from app.web.analytics.parts import decode, encode
 from tests.unit.web.analytics.conftest import Cluster, confirmed
 
 PATH = f"/analytics/parts/{ORDER_WINDOWS.name}?partitions="
@@ -15,6 +19,19 @@ async def test_parts_hold_the_partitions_that_are_here_and_no_others(cluster: Cl
 
     parts = decode(await answer.read())
     assert [(2, 1)] == [(part.partition, len(part.cells)) for part in parts]
+
+
+async def test_a_worker_that_does_not_say_whether_it_is_behind_may_be() -> None:
+    """Of the version before, while workers are replaced: rather final later than too soon."""
+    body = encode([Part(2, Progress(), behind=False)])
+    assert [False] == [part.behind for part in decode(body)]
+    (length,) = struct.unpack_from(">I", body)
+    head = body[4 : 4 + length].replace(b',"behind":false', b"")
+    assert len(head) < length
+
+    (part,) = decode(struct.pack(">I", len(head)) + head)
+
+    assert part.behind
 
 
 async def test_partitions_that_are_elsewhere_are_a_conflict(cluster: Cluster) -> None:

@@ -81,6 +81,21 @@ async def test_orders_per_minute_fall_to_zero_when_orders_stop(cluster: Cluster)
     assert [0.2, 0.2, 0.0] == rates
 
 
+async def test_an_order_of_the_future_does_not_stop_the_count_of_those_of_now(
+    cluster: Cluster,
+) -> None:
+    await cluster.hear(0, placed(1, 50), confirmed(1, 50))
+    for minutes in (10, 30):
+        cluster.clock[0] = NOON + timedelta(minutes=minutes)
+        events = [placed(minutes * 10 + n, minutes) for n in range(5)]
+        await cluster.hear(1, *events, arrived=minutes)
+
+        found = await cluster.get("/analytics")
+
+        assert 1.0 == found["ordersPerMinute"]
+        assert f"2026-03-01T12:{minutes}:00.000Z" == found["at"]
+
+
 async def test_windows_are_told_by_country_in_order(cluster: Cluster) -> None:
     await fill(cluster)
 
@@ -194,6 +209,24 @@ async def test_a_window_is_final_once_every_busy_partition_is_past_its_grace(
     assert [False, False] == [each["final"] for each in partial["windows"]]
 
 
+async def test_no_window_is_final_while_a_partition_has_a_backlog(cluster: Cluster) -> None:
+    """Its last record may be as old as that of one that has heard nothing: it catches up."""
+
+    async def final() -> list[bool]:
+        found = await cluster.get("/analytics/windows?size=3600")
+        return [each["final"] for each in found["windows"]]
+
+    await cluster.hear(0, confirmed(1, 0), confirmed(2, 300), arrived=300)
+    await cluster.hear(1, confirmed(3, 0))
+    cluster.clock[0] = NOON + timedelta(minutes=600)
+    cluster.other.lagging = {1}
+    assert [False, False] == await final(), "the other has counted its first order alone"
+    cluster.own.lagging, cluster.other.lagging = {2}, set()
+    assert [False, False] == await final(), "one has counted nothing of what it holds"
+    cluster.own.lagging = set()
+    assert [True, False] == await final(), "all are idle, and there is no more"
+
+
 async def test_top_products_are_those_of_the_window_ties_by_id(cluster: Cluster) -> None:
     for n, (product, quantity, price) in enumerate(
         [("b", 1, 4.0), ("a", 2, 2.0), ("c", 3, 1.0), ("d", 9, 0.0), ("a", 1, 2.0), ("b", 1, 2.0)]
@@ -212,6 +245,28 @@ async def test_top_products_are_those_of_the_window_ties_by_id(cluster: Cluster)
     earlier = (NOON - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     assert [("cup", 2.5)] == await top(f"size=3600&at={earlier}")
     assert [] == await top("at=2020-01-01")
+
+
+X = Item(product_id="x", quantity=1, price=2.5)
+
+
+async def test_the_newest_window_is_one_that_has_begun(cluster: Cluster) -> None:
+    far = NOON.replace(year=2199)
+    await cluster.hear(0, confirmed(1, placed_at=far, items=(X,)))
+    found = await cluster.get("/analytics/top")
+    assert ("2199-03-01T00:00:00Z", ["x"]) == named(found), "there is no other"
+
+    await cluster.hear(1, confirmed(2, 10), arrived=10)
+    cluster.clock[0] = NOON - timedelta(days=1)
+
+    # By the newest event, where the wall clock is behind.
+    assert ("2026-03-01T00:00:00Z", ["cup"]) == named(await cluster.get("/analytics/top"))
+    cluster.clock[0] = NOON + timedelta(days=1)
+    assert ("2026-03-01T00:00:00Z", ["cup"]) == named(await cluster.get("/analytics/top"))
+
+
+def named(top: dict[str, Any]) -> tuple[str, list[str]]:
+    return top["window"]["start"], [each["productId"] for each in top["products"]]
 
 
 @pytest.mark.parametrize(
@@ -288,3 +343,25 @@ async def test_late_events_are_told_by_the_size_of_window(cluster: Cluster) -> N
     found = await cluster.get("/analytics")
 
     assert ({"60": 1, "3600": 1}, 3) == (found["lateEvents"], found["confirmed"])
+
+
+async def test_orders_of_past_years_stay_beside_one_of_today_and_a_half_sum_is_never_shown(
+    cluster: Cluster,
+) -> None:
+    """Partitions delete their minutes (kept for 800 days) each at its own time."""
+    years_ago = -3 * 366 * 24 * 60
+    for n in range(PARTITIONS):
+        await cluster.hear(n, confirmed(n, years_ago), confirmed(n + 10, years_ago))
+    hours = "/analytics/windows?size=3600&from=2010-01-01"
+    minutes = "/analytics/windows?size=60&from=2010-01-01"
+    assert [8] == [each["orders"] for each in (await cluster.get(minutes))["windows"]]
+
+    await cluster.hear(0, confirmed(99))
+
+    assert [8, 1] == [each["orders"] for each in (await cluster.get(hours))["windows"]]
+    for query in (minutes, minutes + "&limit=1", "/analytics/windows?size=60&limit=1"):
+        found = await cluster.get(query)
+        assert [1] == [each["orders"] for each in found["windows"]]
+        assert not {"next", "previous"} & found.keys()
+    hopping = await cluster.get("/analytics/windows?hop=60&size=120&from=2010-01-01")
+    assert [1, 1] == [each["orders"] for each in hopping["windows"]]
