@@ -138,8 +138,7 @@ class LogAudit:
         yield from contradictions(story, self._saga)
         if window.until is not None and story.last >= window.until:
             return
-        yield from held(story, self._saga)
-        missing = list(lacks(story, self._saga))
+        missing = [*held(story, self._saga), *lacks(story, self._saga)]
         # What was placed before the deleted may have lost any of it.
         cut = window.since is not None and (
             self._saga.starts not in story.seen or story.first < window.since

@@ -153,9 +153,10 @@ def contradictions(story: Story, saga: Saga) -> Iterator[str]:
 
 
 def held(story: Story, saga: Saga) -> Iterator[str]:
-    """What an order that was cancelled still holds.
+    """What an order that was cancelled still holds, of whose every event should be there.
 
-    A step's undoing is in the partition of its doing, and later: retention takes it last.
+    A step's undoing comes after its doing, but the doing may have been said once more since then:
+    of those retention takes the undoing first.
     """
     seen = story.seen
     if saga.aborts in seen and saga.completes not in seen:

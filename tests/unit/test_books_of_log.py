@@ -209,6 +209,18 @@ def test_of_an_order_whose_beginning_is_deleted_nothing_is_missed_but_contradict
     assert ["two ends: OrderConfirmed and OrderCancelled"] == problems(contradicting)
 
 
+def test_a_step_said_once_more_after_its_undoing_is_no_stock_held_where_that_is_deleted() -> None:
+    log = log_of(fails="payment")
+    reserved = next(each for each in log if each.type == "InventoryReserved")
+    again = replace(reserved, at=log[-1].at + SECOND)
+    cut = [*without(log, "InventoryReserved", "InventoryReleased"), again]
+
+    found = books(cut, INVENTORY_FIRST, Window(since=again.at))
+
+    assert [] == problems(found)
+    assert [] != problems(books(cut, INVENTORY_FIRST))
+
+
 def test_of_an_order_under_way_nothing_is_missed_but_contradictions() -> None:
     log = without(log_of(), "PaymentProcessed")
 
