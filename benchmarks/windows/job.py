@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from benchmarks.measure import Usage
 from benchmarks.results import Result
@@ -45,7 +46,8 @@ async def run_all(
             before = broker_usage(servers).cpu_seconds
             apart = Path(folder) / f"run-{number}"
             apart.mkdir()
-            result = await measure(system, servers, source, apart, bound)
+            again = system.group in {each.group for each in runs[number + 1 :]}
+            result = await measure(system, servers, source, apart, bound, forget=again)
             used = broker_usage(servers).cpu_seconds - before
             broker_cpu[system.name] += used / rounds
             print(f"  {progress(result)}", flush=True)
@@ -65,10 +67,13 @@ async def measure(
     folder: Path,
     bound: float,
     since: int | None = None,
+    *,
+    forget: bool = False,
 ) -> Result:
     """One system's run; what it made on the broker is measured and removed.
 
-    With `since` (Unix time), windows that begin before are not compared.
+    With `since` (Unix time), windows that begin before are not compared; with `forget` its group
+    will begin anew.
     """
     known = await topic.names(servers.kafka)
     out = folder / f"{system.name}.json"
@@ -79,7 +84,7 @@ async def measure(
     # Records that the broker has taken lie in the log's files at once, if not yet on the disk.
     stored = topic.stored_bytes(servers.directory / "data" / "kafka" / "log", made)
     await topic.remove(servers.kafka, made)
-    if system.group is not None and ran.exit_code == 0:
+    if forget and ran.exit_code == 0:
         topic.forget_group(servers.kafka, system.group)
     right: Mapping[str, int] = source.totals
     if since is not None:
@@ -135,22 +140,26 @@ def progress(result: Result) -> str:
 
 def explain(results: Sequence[Result], broker_cpu: Mapping[str, float], value_bytes: float) -> str:
     """How the systems compare with ours, and what they cost the broker."""
-    rates = {result.system: result.events_per_second for result in results}
+    runs: dict[str, list[Result]] = {}
+    for result in results:
+        runs.setdefault(result.system, []).append(result)
+    rates = {name: median(run.events_per_second for run in of) for name, of in runs.items()}
     rows = [
         "### Windows: the systems beside each other",
         "",
-        f"Events of {value_bytes:.0f} bytes of JSON and nine headers.",
+        f"Events of {value_bytes:.0f} bytes of JSON and nine headers."
+        + (" Of several rounds, the medians." if len(results) > len(runs) else ""),
         "",
         "| system | ours is | of the limit | broker's CPU s | µs of CPU an event | note |",
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    for result in results:
-        rate = rates[result.system]
+    for name, of in runs.items():
+        rate = rates[name]
         ours = f"{rates[OURS] / rate:.1f} x" if rate and OURS in rates else "-"
         limit = f"{rate / rates[LIMIT]:.0%}" if rates.get(LIMIT) else "-"
-        each = result.cpu_seconds / result.events * 1e6 if result.events else 0
+        each = median(run.cpu_seconds / run.events * 1e6 if run.events else 0 for run in of)
+        note = "; ".join(dict.fromkeys(run.note for run in of if run.note)).replace("|", " ")
         rows.append(
-            f"| {result.system} | {ours} | {limit} | {broker_cpu[result.system]:.1f} "
-            f"| {each:,.0f} | {result.note.replace('|', ' ')} |"
+            f"| {name} | {ours} | {limit} | {broker_cpu[name]:.1f} | {each:,.0f} | {note} |"
         )
     return "\n\n".join(part for part in ("\n".join(rows), metered.explain(results)) if part)

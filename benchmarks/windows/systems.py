@@ -23,17 +23,17 @@ class System:
 
     Attributes:
         command: takes BOOTSTRAP TOPIC EVENTS OUT.
-        group: the consumer group that another system has, too, so that it must be forgotten.
+        group: its consumer group, which must be forgotten before another run of that group.
     """
 
     name: str
     command: Callable[[Sequence[str]], Sequence[str]]
-    group: str | None = None
+    group: str
 
     @property
     def ours(self) -> bool:
         """Whether it is a worker's service, which needs nothing but the project itself."""
-        return self.group is not None
+        return self.group == GROUP
 
 
 def _python(module: str, python: Path = Path(sys.executable)) -> Callable[..., Sequence[str]]:
@@ -49,11 +49,11 @@ SYSTEMS = (
     System(OURS, _python("orderflow"), GROUP),
     System(UNMETERED, _python("orderflow_unmetered"), GROUP),
     System(OURS + "-all-windows", _python("orderflow_all"), GROUP),
-    System(LIMIT, _python("aiokafka_limit")),
-    System("kafka-streams-memory", _java("memory")),
-    System("kafka-streams", _java("rocksdb")),
-    System("faststream-batch", _python("faststream_batch", PEERS_PYTHON)),
-    System("faststream", _python("faststream", PEERS_PYTHON)),
-    System("quixstreams", _python("quixstreams", PEERS_PYTHON)),
-    System("faust", _python("faust")),
+    System(LIMIT, _python("aiokafka_limit"), "bench-aiokafka"),
+    System("kafka-streams-memory", _java("memory"), "bench-streams-kafka-streams-memory.json"),
+    System("kafka-streams", _java("rocksdb"), "bench-streams-kafka-streams.json"),
+    System("faststream-batch", _python("faststream_batch", PEERS_PYTHON), "bench-faststream-True"),
+    System("faststream", _python("faststream", PEERS_PYTHON), "bench-faststream-False"),
+    System("quixstreams", _python("quixstreams", PEERS_PYTHON), "bench-quix"),
+    System("faust", _python("faust"), "bench-faust"),
 )

@@ -67,6 +67,19 @@ def test_each_system_is_shown_beside_ours_and_the_limit():
     assert "| faust | 50.0 x | 1% | 0.8 | 100,000 | stopped   here |" in rows
 
 
+def test_of_several_rounds_the_medians_are_compared():
+    found = [
+        Result("windows", name, 1000, seconds, seconds, 80.0, True)
+        for name, times in (("orderflow", (1.0, 2.0, 9.0)), ("aiokafka-limit", (0.5, 1.0, 1.5)))
+        for seconds in times
+    ]
+    rows = job.explain(found, {"orderflow": 0.5, "aiokafka-limit": 0.25}, 268.4)
+
+    assert "medians" in rows
+    assert 1 == rows.count("| orderflow |")
+    assert "| orderflow | 1.0 x | 50% | 0.5 | 2,000 |  |" in rows
+
+
 def test_without_ours_or_the_limit_there_is_nothing_to_compare_with():
     rows = job.explain([Result("windows", "faust", 0, 0.0, 1.0, 1.0, False)], {"faust": 0.0}, 1.0)
 
@@ -78,7 +91,7 @@ def test_windows_beyond_what_is_kept_are_not_compared():
 
 
 def test_growth_runs_ours_with_a_retention_that_sweeps():
-    ours = System("orderflow", lambda arguments: ("true", *arguments))
+    ours = System("orderflow", lambda arguments: ("true", *arguments), "a-group")
 
     command = growth.sweeping(ours).command(("kafka", "topic", "9", "out"))
 
