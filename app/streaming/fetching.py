@@ -108,8 +108,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def require_working(consumer: Any) -> None:
-    """Raises:
-    KafkaError: the client has given up on its group or on fetching.
+    """Return where the client works.
+
+    Raises:
+        KafkaError: it has given up, on its group or on fetching.
     """
     consumer._coordinator.check_errors()  # noqa: SLF001 (only `getmany` asks, and takes records)
     fetching = consumer._fetcher.error_future  # noqa: SLF001
