@@ -107,7 +107,7 @@ async def _system(
         profiler = Profile(workers[0].pid, PROFILE_SECONDS)
         seconds = await _send(resources, f"{gateway.url}/api", sales)
         after = usages(pids)
-        books = await _books_balance(resources)
+        books = await books_balance(resources)
     finally:
         for process in (gateway, *workers):
             process.terminate()
@@ -135,8 +135,8 @@ async def _send(resources: Resources, url: str, sales: Sequence[Sale]) -> float:
     return max(ending.ended_at for ending in ended.ended) - posted.began
 
 
-async def _books_balance(resources: Resources) -> bool:
-    """Once all is settled."""
+async def books_balance(resources: Resources) -> bool:
+    """Whether they do once all is settled: an order has its end before its stock is called sold."""
     give_up = asyncio.get_running_loop().time() + endings.WAIT_SECONDS
     while True:
         books = await load(resources.database)

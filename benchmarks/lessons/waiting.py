@@ -10,7 +10,6 @@ from pathlib import Path
 
 import aiohttp
 
-from app.books import load
 from app.cli import endings
 from app.cli.posting import body
 from app.resources import Resources
@@ -20,7 +19,7 @@ from app.stores.repositories import ORDERS, STOCK
 from app.stores.stock import StockStore
 from benchmarks.lessons.instances import Cost, quantile
 from benchmarks.results import Result
-from benchmarks.saga import PLENTY, SAGA_SERVICES, two_lines
+from benchmarks.saga import PLENTY, SAGA_SERVICES, books_balance, two_lines
 from infra.local.testing import LocalServers, start_gateway, start_worker
 
 PAYMENT_DELAY_SECONDS = 2
@@ -76,7 +75,7 @@ async def run(*, quick: bool) -> tuple[list[Result], str]:
             taken = all(each == (202, "PENDING") for each in accepted.statuses)
             result = _result("202, and events", accepted, cost, equal=taken)
             ended = await _end(resources, accepted)
-            balanced = ended and (await load(resources.database)).balanced
+            balanced = ended and await books_balance(resources)
             results.append(result if balanced else _wrong(result))
         finally:
             for process in (gateway, *workers):
