@@ -169,21 +169,11 @@ class WindowFold(ABC, Generic[C]):
         # The quick way: almost none is older than the grace.
         if at + plan.grace_seconds * MS >= watermark:
             return ()
-        seconds = at // MS
-        return tuple(
-            size
-            for size in plan.sizes
-            if (seconds - seconds % size + size + plan.grace_seconds) * MS <= watermark
-        )
+        return _ended(at, watermark, dict.fromkeys(plan.sizes, plan.grace_seconds))
 
     def gone_for(self, at: int, watermark: int) -> Late:
         """The sizes of windows of time `at` that are beyond their retention (ms)."""
-        seconds = at // MS
-        return tuple(
-            size
-            for size, kept in self.plan.retention.items()
-            if (seconds - seconds % size + size + kept) * MS <= watermark
-        )
+        return _ended(at, watermark, self.plan.retention)
 
     def _past_retention(
         self, swept: Mapping[int, int], now: int, scan: Scan
@@ -204,3 +194,14 @@ class WindowFold(ABC, Generic[C]):
                 break
             done[size] = now
         return gone, done
+
+
+def _ended(at: int, watermark: int, longer: Mapping[int, int]) -> Late:
+    """The sizes of windows of time `at` (ms) that ended so many seconds before the watermark (ms);
+    `longer` has these by size."""
+    seconds = at // MS
+    return tuple(
+        size
+        for size, more in longer.items()
+        if (seconds - seconds % size + size + more) * MS <= watermark
+    )

@@ -322,6 +322,13 @@ def broken(**changes: Any) -> Any:
     return record(confirmed(1), 0, **changes)
 
 
+def with_other(field: bytes, content: bytes) -> Any:
+    """The record with `content` where its value has `field`."""
+    value = broken().value
+    assert field in value
+    return broken(value=value.replace(field, content))
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -352,10 +359,8 @@ def test_what_is_no_event_of_the_topic_is_undecodable(bad: dict[str, Any]) -> No
     ],
 )
 def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: bytes) -> None:
-    value = broken().value
-    assert field in value
     with pytest.raises(UndecodableError):
-        decode(broken(value=value.replace(field, bad)))
+        decode(with_other(field, bad))
 
 
 @pytest.mark.parametrize(
@@ -370,9 +375,7 @@ def test_a_field_that_is_not_as_it_must_be_is_undecodable(field: bytes, bad: byt
 def test_an_order_s_time_is_in_whole_milliseconds_and_never_beyond_what_it_says(
     text: bytes, milliseconds: int
 ) -> None:
-    value = broken().value.replace(b"2026-03-01T12:00:00Z", text)
-
-    _, _, _, at, _, _ = decode(broken(value=value))
+    _, _, _, at, _, _ = decode(with_other(b"2026-03-01T12:00:00Z", text))
 
     assert milliseconds == at - NOON_SECONDS * 1000
 
@@ -391,9 +394,7 @@ async def test_what_can_not_be_added_up_is_undecodable_and_the_rest_counts(
     field: bytes, bad: bytes
 ) -> None:
     shop = Analytics()
-    value = broken().value
-    assert field in value
-    poison = shop.service.decode(broken(value=value.replace(field, bad)))
+    poison = shop.service.decode(with_other(field, bad))
     good = shop.service.decode(record(confirmed(2), 1))
     with pytest.raises(UndecodableError):
         await shop.service.handle([poison, good])
