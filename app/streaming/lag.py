@@ -87,15 +87,13 @@ class Lag:
         """Whether the partition has records that are not finished; also where nobody can say yet,
         since nothing was fetched from it, not even that there is nothing, since it was given out.
         """
-        end = self._holder.fetched_end(tp)
-        if end is None:
-            return True
-        return end > max(self._holder.finished(tp), self._asked.get(tp, _Asked()).begin)
+        return self._unfinished(tp, self._asked.get(tp, _Asked()).begin)
 
     async def look(self) -> None:
         """Ask the broker about those that are behind, or whose end is not known; without an answer
         it stays as it was."""
-        behind = [tp for tp in self._holder.held() if self._behind(tp)]
+        # Where they were said to begin does not count: what was asked would be forgotten by it.
+        behind = [tp for tp in self._holder.held() if self._unfinished(tp)]
         if not behind:
             self._asked = {}
             return
@@ -108,6 +106,6 @@ class Lag:
             return
         self._asked = {tp: _Asked(begins.get(tp) or 0, ends.get(tp)) for tp in behind}
 
-    def _behind(self, tp: Partition) -> bool:
+    def _unfinished(self, tp: Partition, begin: int = 0) -> bool:
         end = self._holder.fetched_end(tp)
-        return end is None or end > self._holder.finished(tp)
+        return end is None or end > max(self._holder.finished(tp), begin)
