@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.results import Result
 from benchmarks.windows import job, topic
 from benchmarks.windows.peers.report import HOUR_SECONDS
-from benchmarks.windows.systems import OURS, SYSTEMS, System
+from benchmarks.windows.systems import OURS, System, named
 from infra.local.testing import LocalServers
 
 JOB = "windows-growth"
@@ -26,7 +26,7 @@ KEPT_SECONDS = 69_120_000
 
 async def run(*, quick: bool, counts: Sequence[int] = ()) -> list[Result]:
     """A broker, a topic and a state of its own for each size."""
-    ours = sweeping(next(system for system in SYSTEMS if system.name == OURS))
+    ours = sweeping(named(OURS))
     results = []
     for count in counts or (QUICK_COUNTS if quick else COUNTS):
         with (

@@ -11,7 +11,7 @@ from benchmarks.results import Result
 from benchmarks.windows import metered, topic
 from benchmarks.windows.kafka_streams import build
 from benchmarks.windows.running import Ran, run
-from benchmarks.windows.systems import LIMIT, OURS, PEERS_PYTHON, SYSTEMS, System
+from benchmarks.windows.systems import LIMIT, OURS, PEERS_PYTHON, SYSTEMS, System, named
 from infra.local.testing import LocalServers
 
 JOB = "windows"
@@ -59,8 +59,7 @@ async def run_all(
 async def warm_up(servers: LocalServers, source: topic.Source, folder: Path, bound: float) -> None:
     """Read the topic once, uncounted: else the first system waits for a broker whose code is not
     compiled yet."""
-    limit = next(system for system in SYSTEMS if system.name == LIMIT)
-    await measure(limit, servers, source, folder, bound, forget=True)
+    await measure(named(LIMIT), servers, source, folder, bound, forget=True)
 
 
 def broker_usage(servers: LocalServers) -> Usage:

@@ -57,3 +57,8 @@ SYSTEMS = (
     System("quixstreams", _python("quixstreams", PEERS_PYTHON), "bench-quix"),
     System("faust", _python("faust"), "bench-faust"),
 )
+
+
+def named(name: str) -> System:
+    """The system of this name."""
+    return next(system for system in SYSTEMS if system.name == name)
