@@ -44,6 +44,7 @@ DRAIN_SECONDS = 7.0
 LAST_REQUEST_SECONDS = 1.0
 # Under a flood of connections there is no moment without one that waits.
 QUIET_MOMENTS = 1000
+QUIET_IN_A_ROW = 2
 OPTIONS: Mapping[str, Any] = {
     "access_log": None,  # it would cost more than the routing
     "auto_decompress": False,  # bodies go on as they are
@@ -256,11 +257,14 @@ class GatewayRunner(web.AppRunner):
 
 
 async def nobody_waits(site: web.TCPSite) -> None:
-    """Return at a moment when the kernel holds no connection that was not yet accepted: it would
-    be reset, and its client could not know whether the request was read. uvloop takes all that
-    wait at once."""
+    """Return at a moment when no connection waits: one that the kernel still held would be reset,
+    and its client could not know whether the request was read. uvloop takes all that wait at
+    once; asyncio makes a transport of what it took a moment later, and abandons it where the
+    listening has ended by then: hence two such moments in a row."""
     listening = site._server.sockets if site._server is not None else ()  # type: ignore[attr-defined]  # noqa: SLF001 (aiohttp has no way)
+    quiet = 0
     for _ in range(QUIET_MOMENTS):
-        if not select.select(listening, (), (), 0)[0]:
+        quiet = 0 if select.select(listening, (), (), 0)[0] else quiet + 1
+        if quiet == QUIET_IN_A_ROW:
             return
         await asyncio.sleep(0)

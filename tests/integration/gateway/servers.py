@@ -15,7 +15,7 @@ from gateway.app import make_app
 from gateway.keys import WORKERS
 from gateway.openapi import OWN
 from gateway.proxy import PREFIX
-from gateway.server import GatewayRunner
+from gateway.server import GatewayRunner, nobody_waits
 from gateway.workers import Worker
 from tests.openapi import Reference, of_gateway
 
@@ -80,11 +80,13 @@ class Upstream:
             shutdown_timeout=0.05,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
-        await site.start()
-        self.port = site.port
+        self._site = web.TCPSite(self._runner, self.host, self.port)
+        await self._site.start()
+        self.port = self._site.port
 
     async def stop(self) -> None:
+        # A health check may have begun to connect when the gateway before it was cleaned up.
+        await nobody_waits(self._site)
         await self._runner.cleanup()
 
     async def _livez(self, _request: web.Request) -> web.StreamResponse:

@@ -6,8 +6,9 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -116,8 +117,11 @@ async def test_sigterm_refuses_new_requests_finishes_those_in_flight_and_ends() 
             assert 0 == await started.wait()
 
 
-def test_a_request_that_waits_to_be_taken_when_the_gateway_listens_no_more_is_answered() -> None:
-    uvloop.run(late_request())  # as the gateway itself runs
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
+def test_a_request_that_waits_to_be_taken_when_the_gateway_listens_no_more_is_answered(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    run(late_request())
 
 
 async def late_request() -> None:
