@@ -13,6 +13,7 @@ from app.identity.configured import openness
 from app.resources import Resources
 from app.settings import settings
 from app.streaming.lag import Lag, Partition
+from app.streaming.stuck import Stuck
 from app.topic_admin import TopicError, TopicMismatchError, ensure_topics
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class ServiceApp(faust.App):
     # What runs beside it from its start on, its tables' recovery included.
     watches: tuple[Callable[[], Awaitable[None]], ...] = ()
     _lag: Lag | None = None
+    _stuck: Stuck | None = None
 
     async def on_start(self) -> None:
         """Create and check the topics before the first consumer asks for them."""
@@ -80,17 +82,24 @@ class ServiceApp(faust.App):
             self.add_future(watch())
 
     async def look_at_lag(self) -> None:
-        """Look how far behind it is, until it stops; from now on `lag` says so."""
+        """Look how far behind it is and whether it moves, until it stops; from now on `lag` and
+        `stuck` say so."""
         if self.producer_only:
             return
         self._lag = Lag(self.consumer)
+        self._stuck = Stuck(self.conf.id, self.consumer)
         while not self.should_stop:
             await self.sleep(LAG_LOOK_SECONDS)
             await self._lag.look()
+            self._stuck.look(self._lag.now(), able=self.ready and not self.recovering)
 
     def lag(self) -> Mapping[Partition, int]:
         """Records of each partition that it holds that are not finished."""
         return self._lag.now() if self._lag is not None else {}
+
+    def stuck(self) -> Mapping[Partition, float]:
+        """For how many seconds each partition that it holds has been behind without moving."""
+        return self._stuck.now() if self._stuck is not None else {}
 
     def behind(self, tp: Partition) -> bool:
         """Whether it has not finished all that the partition holds, or can't say yet."""

@@ -31,6 +31,10 @@ class Member(Protocol):
         """Records that are not finished, of each partition that it holds."""
         ...
 
+    def stuck(self) -> Mapping[Partition, float]:
+        """For how many seconds each of them has been behind without moving."""
+        ...
+
 
 class Asked(Collector):
     """What a worker's services and tables say of themselves.
@@ -60,27 +64,34 @@ class Asked(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All of it, as of now."""
-        lag, ready, recovering = _of_members()
+        lag, stuck, ready, recovering = _of_members()
         for service, member in self._members.items():
             group = self._group(service)
             ready.add_metric([service], float(member.ready))
             recovering.add_metric([service], float(member.recovering))
             for tp, behind in member.lag().items():
                 lag.add_metric([tp.topic, str(tp.partition), group], float(behind))
+            for tp, seconds in member.stuck().items():
+                stuck.add_metric([tp.topic, str(tp.partition), group], seconds)
         size, keys, memory = _of_tables()
         for name, table in self._tables().items():
             figures = table.figures()
             size.add_metric([name], float(figures.disk_bytes))
             keys.add_metric([name], float(figures.keys))
             memory.add_metric([name], float(figures.memtable_bytes))
-        return [lag, ready, recovering, size, keys, memory]
+        return [lag, stuck, ready, recovering, size, keys, memory]
 
 
-def _of_members() -> tuple[Any, Any, Any]:
+def _of_members() -> tuple[Any, Any, Any, Any]:
     return (
         GaugeMetricFamily(
             "kafka_consumer_lag",
             "Records of a partition that this worker holds and has not finished",
+            labels=["topic", "partition", "group"],
+        ),
+        GaugeMetricFamily(
+            "consumer_stuck_seconds",
+            "Time for which a partition that this worker holds has been behind without moving",
             labels=["topic", "partition", "group"],
         ),
         GaugeMetricFamily(

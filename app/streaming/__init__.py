@@ -26,6 +26,7 @@ chunk before it was finished by the code that processed it.
 | table.py        | a Faust table in RocksDB that is written and recovered in batches |
 | observers.py    | who is told what happens |
 | lag.py          | how far a consumer is behind, without asking the broker where it need not |
+| stuck.py        | which partitions are behind and do not move, and for how long |
 | retry.py        | exponential backoff with full jitter |
 | dead_letters.py | where a record goes that can't be processed |
 

@@ -34,6 +34,21 @@ class Ticket(Generic[P]):
     state: TicketState = TicketState.OPEN
 
 
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """What of a partition was delivered and is not finished; records are counted by offsets.
+
+    Attributes:
+        taken: the offset before which work has begun; 0 where none has.
+        under_way: records that somebody works on.
+        waiting: records that nobody works on yet.
+    """
+
+    taken: int = 0
+    under_way: int = 0
+    waiting: int = 0
+
+
 class CommitTracker(Generic[P]):
     """Tracks chunks in flight. Not thread-safe: used from one event loop.
 
@@ -99,6 +114,19 @@ class CommitTracker(Generic[P]):
         delivered since the partition was given out."""
         tickets = self._tickets.get(partition)
         return tickets[0].first if tickets else self._ends.get(partition)
+
+    def in_flight(self, partition: P) -> InFlight:
+        """Of what is in flight how much is worked on; walks over the partition's chunks."""
+        taken = under_way = waiting = 0
+        for ticket in self._tickets.get(partition, ()):
+            records = ticket.last - ticket.first + 1
+            if ticket.state is TicketState.OPEN:
+                waiting += records
+                continue
+            taken = ticket.last + 1
+            if ticket.state is TicketState.CLAIMED:
+                under_way += records
+        return InFlight(taken, under_way, waiting)
 
     def committable(self) -> dict[P, int]:
         """For each partition with a finished prefix, the offset after it."""

@@ -121,6 +121,20 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         claimed = sum(state == "claimed" for state in self.alive.values())
         assert (claimed == 0) == self.tracker.idle.is_set()
 
+    @invariant()
+    def what_is_in_flight_is_under_way_or_waits(self) -> None:
+        for partition in "abc":
+            in_flight = self.tracker.in_flight(partition)
+            assert self._records(partition, "claimed") == in_flight.under_way
+            assert self._records(partition, "open") == in_flight.waiting
+
+    def _records(self, partition: str, state: str) -> int:
+        return sum(
+            ticket.last - ticket.first + 1
+            for ticket, of in self.alive.items()
+            if ticket.partition == partition and of == state
+        )
+
 
 TestTrackerAgainstModel = TrackerAgainstModel.TestCase
 TestTrackerAgainstModel.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

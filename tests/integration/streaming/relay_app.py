@@ -1,7 +1,8 @@
 """A Faust app of a few lines that uses `app.streaming` as any other app would: it relays records.
 
 Each record of the input becomes one of the output with the same key and value. It is slow on
-purpose, so that a kill finds work in flight.
+purpose, so that a kill finds work in flight. For how long each of its partitions has been stuck is
+written to a file, where one is named.
 """
 
 import asyncio
@@ -11,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import faust
+import orjson
 
 from app.streaming import Limits, OutRecord, Participant, Publisher, chunks, install
+from app.streaming.lag import Lag
+from app.streaming.stuck import Stuck
 
 GROUP = os.environ["RELAY_GROUP"]
 INPUT, OUTPUT = os.environ["RELAY_INPUT"], os.environ["RELAY_OUTPUT"]
 SECONDS_PER_BATCH = float(os.environ.get("RELAY_SECONDS_PER_BATCH", "0.02"))
 HOLD_FILE = Path(os.environ["RELAY_HOLD_FILE"])
+STUCK_FILE = os.environ.get("RELAY_STUCK_FILE")
+LOOK_SECONDS = 0.2
 
 app = faust.App(
     GROUP,
@@ -67,3 +73,22 @@ participant = Participant(
 @app.agent(chunks(app, INPUT))
 async def relay(stream: Any) -> None:
     await participant.run(stream)
+
+
+@app.task
+async def look() -> None:
+    if STUCK_FILE is None:
+        return
+    lag, stuck = Lag(app.consumer), Stuck(GROUP, app.consumer)
+    while not app.should_stop:
+        await app.sleep(LOOK_SECONDS)
+        await lag.look()
+        stuck.look(lag.now(), able=not app.rebalancing)
+        tell({str(tp.partition): seconds for tp, seconds in stuck.now().items()}, STUCK_FILE)
+
+
+def tell(seconds: dict[str, float], file: str) -> None:
+    """Write it such that nobody reads half of it."""
+    written = Path(f"{file}.new")
+    written.write_bytes(orjson.dumps(seconds))
+    written.rename(file)

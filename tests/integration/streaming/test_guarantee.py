@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import orjson
 import pytest
 
 from infra.local.testing import LocalServers
@@ -216,6 +217,32 @@ async def test_a_transient_fault_holds_the_partition_and_loses_nothing(relay: Re
     relay.hold_file.unlink()
     await eventually(relay.at_rest, 60, "everything is committed", every=0.5)
     assert set(values) == {record.value for record in await read_all(relay.kafka, relay.output)}
+
+
+async def test_a_partition_that_is_held_is_stuck_until_it_is_released_and_no_other_is(
+    relay: Relay,
+) -> None:
+    file = relay.directory / "stuck"
+
+    def stuck() -> dict[str, float]:
+        found: dict[str, float] = orjson.loads(file.read_bytes()) if file.exists() else {}
+        return found
+
+    def shown() -> bool:
+        return len(stuck()) == PARTITIONS and any(stuck().values())
+
+    relay.hold_file.touch()
+    relay.start("one", RELAY_STUCK_FILE=str(file))
+    await relay.send(numbered(1))
+    await eventually(shown, 60, "a partition is stuck")
+    before = stuck()
+    assert {"0"} == {partition for partition, seconds in before.items() if seconds}
+    await eventually(lambda: stuck()["0"] > before["0"], 60, "it still is")
+
+    relay.hold_file.unlink()
+
+    await eventually(lambda: not any(stuck().values()), 60, "no partition is stuck")
+    await eventually(relay.at_rest, 60, "everything is committed", every=0.5)
 
 
 async def test_a_worker_that_is_held_stops_at_once_and_another_takes_over(relay: Relay) -> None:

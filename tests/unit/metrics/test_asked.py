@@ -11,6 +11,8 @@ from app.metrics.worker import WorkerMetrics
 from app.saga import INVENTORY_FIRST
 from app.streaming import TableFigures
 from app.streaming.lag import Lag, Partition
+from app.streaming.stuck import Stuck
+from app.streaming.tracker import CommitTracker
 from tests.metrics import Figures
 
 ONE, TWO = TP("one", 0), TP("one", 1)
@@ -26,6 +28,8 @@ class Holder:
     broker: dict[Any, tuple[int, int]] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
     away: bool = False
+    tracker: CommitTracker[Any] = field(default_factory=CommitTracker)
+    flow_active: bool = True
 
     def held(self) -> Collection[Partition]:
         return self.parts
@@ -125,6 +129,9 @@ class Member:
 
     def __init__(self, holder: Holder, *, ready: bool = True, recovering: bool = False) -> None:
         self.lag = Lag(holder).now
+        self.seconds = 0.0
+        self.looking = Stuck("orders-order", holder, lambda: self.seconds)
+        self.stuck = self.looking.now
         self.ready = ready
         self.recovering = recovering
 
@@ -141,6 +148,22 @@ def test_a_partition_that_was_taken_away_is_shown_no_more() -> None:
 
     ((labels, value),) = Figures.of(registry).series("kafka_consumer_lag")
     assert ({**shown, "partition": "1"}, 9) == (labels, value)
+
+
+def test_how_long_a_partition_is_stuck_is_shown_as_long_as_it_is_held() -> None:
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry, INVENTORY_FIRST)
+    holder = Holder(done={ONE: 4}, fetched={ONE: 7, TWO: 0})
+    member = metrics.members["order"] = Member(holder)
+    for member.seconds in (0, 5, 10):
+        member.looking.look(member.lag(), able=True)
+    shown = {"topic": "one", "group": "orders-order"}
+    assert [10, 0] == [v for _, v in Figures.of(registry).series("consumer_stuck_seconds", **shown)]
+
+    holder.parts = [TWO]
+
+    ((labels, value),) = Figures.of(registry).series("consumer_stuck_seconds")
+    assert ({**shown, "partition": "1"}, 0) == (labels, value)
 
 
 def test_each_service_has_its_own_group_readiness_and_recovery() -> None:
