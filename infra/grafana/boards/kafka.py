@@ -9,6 +9,7 @@ from infra.grafana.describing import (
     Query,
     Row,
     Threshold,
+    now,
     of,
     or_none,
     quantile,
@@ -32,6 +33,7 @@ KAFKA = Dashboard(
                     [Query("group:kafka_consumer_lag:sum", "{{group}}")],
                     unit="short",
                     thresholds=(Threshold(1000, YELLOW),),
+                    width=6,
                 ),
                 Panel(
                     "Lag by group and topic",
@@ -39,12 +41,29 @@ KAFKA = Dashboard(
                     [Query("group_topic:kafka_consumer_lag:sum", "{{group}} {{topic}}")],
                     unit="short",
                     thresholds=(Threshold(1000, YELLOW),),
+                    width=6,
+                ),
+                Panel(
+                    "Stuck partitions",
+                    "For how long partitions of a topic have been behind without moving. Held "
+                    "ones, whose store is away, are among them. ConsumerStuck fires at two "
+                    "minutes; the worker's log names the partitions.",
+                    [
+                        Query(
+                            now("consumer_stuck_seconds", "group", "topic", "instance", how="max"),
+                            "{{group}} {{topic}} {{instance}}",
+                        )
+                    ],
+                    unit="s",
+                    thresholds=(Threshold(120, RED),),
+                    width=6,
                 ),
                 Panel(
                     "Partitions owned",
                     "Partitions of each group that some worker holds: all of them, or orders wait.",
                     [Query("group:kafka_partitions_owned:count", "{{group}}")],
                     unit="short",
+                    width=6,
                 ),
             ),
         ),

@@ -37,7 +37,7 @@ WAITING = 6
 OF_EXPORTER = {"OversellGuardHit", "RecoveryRunning"}
 OF_REFUND = {"CompensationFailing", "SagasStuck"}
 OF_POISON = {"DeadLetters"}
-OF_MONGODB = {"ConsumerLagGrowing"}
+OF_MONGODB = {"ConsumerLagGrowing", "ConsumerStuck"}
 OF_REDIS = {"RedisUnavailable", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"}
 OF_WORKER = {"WorkerDown", "PartitionsUnowned", "CircuitBreakerOpen"}
 OF_GATEWAY = {"GatewayDown"}
@@ -181,7 +181,12 @@ async def test_refused_refunds_a_poisoned_record_and_the_exporter_fire(
     assert "exporter" == fired["RecoveryRunning"]["labels"]["instance"]
 
 
-async def test_a_silent_database_lets_groups_fall_behind(system: Watched, promql: PromQL) -> None:
+async def test_a_silent_database_lets_groups_fall_behind_and_stand_still_until_it_is_back(
+    system: Watched, promql: PromQL
+) -> None:
+    async def all_move() -> bool:
+        return await promql.value("max(consumer_stuck_seconds)") == 0
+
     system.shop.servers.pause("mongo")
     try:
         await placed_at_once(system.shop.servers.kafka, BACKLOG)
@@ -190,6 +195,8 @@ async def test_a_silent_database_lets_groups_fall_behind(system: Watched, promql
         system.shop.servers.resume("mongo")
 
     assert float(fired["ConsumerLagGrowing"]["value"]) > 1000
+    assert "worker-1" == fired["ConsumerStuck"]["labels"]["instance"]
+    await eventually(all_move, PATIENCE_SECONDS, "no partition is stuck")
 
 
 async def test_a_silent_redis_fires_and_what_needs_it_burns_the_error_budget(

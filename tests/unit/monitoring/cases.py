@@ -46,6 +46,10 @@ def lag(partition: int, worker: str = "worker-1") -> str:
     )
 
 
+def stuck(partition: int, worker: str = "worker-1") -> str:
+    return lag(partition, worker).replace("kafka_consumer_lag", "consumer_stuck_seconds")
+
+
 def up(job: str, instance: str, component: str) -> str:
     return f'up{{job="{job}",instance="{instance}",component="{component}"}}'
 
@@ -206,6 +210,32 @@ CASES = (
         "ConsumerLagGrowing",
         {lag(0): "600+0x40", lag(0, "worker-2"): "600+0x40"},
         "20m",
+    ),
+    Case(
+        "one of two partitions stands still",
+        "ConsumerStuck",
+        {stuck(0): "0+0x5 5+60x20", stuck(1): "0+0x40"},
+        "10m",
+        (
+            Firing(
+                {"instance": "worker-1", "group": "orders-order"},
+                "A partition that orders-order of worker-1 holds has records to do, and for 4m 5s "
+                "none was finished and none begun: they are held, because what they need is away, "
+                "or nobody works on them.",
+            ),
+        ),
+    ),
+    Case(
+        "a partition's batches take their time",
+        "ConsumerStuck",
+        {stuck(0): "0 60 90 0 60 90 0 60 90 0 60 120"},
+        "11m",
+    ),
+    Case(
+        "a stuck partition was given to another worker, where it moves",
+        "ConsumerStuck",
+        {stuck(0): "0+60x6 stale", stuck(0, "worker-2"): "_x8 0+0x30"},
+        "10m",
     ),
     Case(
         "one of two partitions has lost its owner",

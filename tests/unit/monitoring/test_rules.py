@@ -27,6 +27,7 @@ from tests.unit.monitoring.rules import (
 ROOT = Path(__file__).parents[3]
 NAMES = {
     "ConsumerLagGrowing",
+    "ConsumerStuck",
     "SagasStuck",
     "CompensationFailing",
     "OversellGuardHit",
