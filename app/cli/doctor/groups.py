@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from app.agents.registry import heard
 from app.cli.doctor.finding import IS_IT_UP, Finding, failed, ok, warning
+from app.cli.doctor.servers import unanswered
 from app.operating.broker import Broker, BrokerAwayError
 from app.operating.groups import Group, groups
 from app.settings import Settings
@@ -21,7 +22,7 @@ AGAIN_SECONDS = 1.0
 async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
     """Look at the groups of all services, twice where one is behind."""
     topics = heard(settings)
-    broker = Broker(settings.kafka_bootstrap_servers, seconds=seconds)
+    broker = Broker(settings, seconds=seconds)
     try:
         first = await groups(broker, topics)
         second = first
@@ -29,10 +30,11 @@ async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
             await asyncio.sleep(AGAIN_SECONDS)
             second = await groups(broker, topics)
     except BrokerAwayError as error:
-        words = str(error)
+        words, todo = str(error), IS_IT_UP
         if isinstance(error.__cause__, KafkaConnectionError):
-            words = f"no broker answers at {settings.kafka_bootstrap_servers}"
-        return [failed(AREA, "groups", words, IS_IT_UP)]
+            why = await unanswered(settings)
+            words, todo = str(why), why.todo
+        return [failed(AREA, "groups", words, todo)]
     before = {group.name: group.lag for group in first}
     return [judge(group, before[group.name]) for group in second]
 
