@@ -29,6 +29,8 @@ from app.settings import Settings
 STEP_SECONDS = 2.0
 # Of all brokers, the steps of each: no command waits longer for why than for the answer itself.
 REFUSAL_SECONDS = 5.0
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+OF_ANOTHER = (62, 64)
 PROTOCOL = "KAFKA_SECURITY_PROTOCOL"
 
 
@@ -140,15 +142,6 @@ async def refusal(settings: Settings) -> Refusal | None:
     return found
 
 
-async def told(settings: Settings, error: BaseException, otherwise: str = "") -> str:
-    """Why a client could not do what it was to: the brokers' refusal, or else what it says."""
-    refused = await refusal(settings) if isinstance(error, KafkaError | OSError) else None
-    if refused is not None:
-        return str(refused)
-    words = otherwise or str(error) or type(error).__name__
-    return f"Kafka at {settings.kafka_bootstrap_servers}: {words}"
-
-
 async def _connect(host: str, port: int, options: Mapping[str, Any]) -> None:
     """Connect and ask a question, as every client does first."""
     given = {name: value for name, value in options.items() if name != "bootstrap_servers"}
@@ -176,7 +169,8 @@ async def _told(settings: Settings, host: str, port: int, error: BaseException) 
         return Refusal(words, f"{PROTOCOL} is {protocol}")
     if isinstance(cause, ssl.SSLCertVerificationError):
         words = f"{where} has a certificate that is not trusted: {cause.verify_message.rstrip('.')}"
-        return Refusal(words, "KAFKA_SSL_CAFILE, or the name in KAFKA_BOOTSTRAP_SERVERS")
+        of_another = cause.verify_code in OF_ANOTHER
+        return Refusal(words, "KAFKA_BOOTSTRAP_SERVERS" if of_another else "KAFKA_SSL_CAFILE")
     if settings.kafka_tls and await _speaks_plainly(host, port):
         return Refusal(f"{where} speaks no TLS at this port", f"{PROTOCOL} is {protocol}")
     if not settings.kafka_tls and await _speaks_tls(host, port):

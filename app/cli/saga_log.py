@@ -20,7 +20,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from app.books_of_log import EndOf, LogAudit, LogBooks, Window
 from app.cli.console import UNREACHABLE, CommandError
 from app.cli.members import worker_urls
-from app.kafka import told
+from app.kafka import refusal
 from app.operating.broker import Connections
 from app.operating.catalogue import Extents, extents
 from app.operating.reading import read
@@ -224,9 +224,11 @@ async def opened(
                 consumer, admin = await connections.consumer(), await connections.admin()
             yield SagaLog(consumer, admin, topics, groups)
     except (KafkaError, TimeoutError, OSError) as error:
-        words = str(error) or "no answer in time"
-        words += " (KAFKA_BOOTSTRAP_SERVERS; is the system up? make status)"
-        raise CommandError(await told(settings, error, words), UNREACHABLE) from error
+        words = (
+            f"Kafka at {settings.kafka_bootstrap_servers}: {str(error) or 'no answer in time'} "
+            "(KAFKA_BOOTSTRAP_SERVERS; is the system up? make status)"
+        )
+        raise CommandError(str(await refusal(settings) or words), UNREACHABLE) from error
 
 
 def _now() -> int:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.kafka import client_options, told
+from app.kafka import Refusal, client_options, refusal
 from app.settings import Settings
 
 # An operator waits for the answer; a broker that is well gives it in a tenth of a second.
@@ -32,7 +32,11 @@ CLIENT_ID = "orderflow-operator"
 
 
 class BrokerAwayError(Exception):
-    """Kafka does not answer, or not in time."""
+    """Kafka does not answer, or not in time; or refuses, and then `refusal` is why."""
+
+    def __init__(self, words: str, refusal: Refusal | None = None) -> None:
+        super().__init__(words)
+        self.refusal = refusal
 
 
 class Connections:
@@ -118,4 +122,7 @@ class Broker:
                 f"Kafka at {where} did not answer within {self._seconds:g} s"
             ) from error
         except (KafkaError, OSError) as error:
-            raise BrokerAwayError(await told(self._settings, error)) from error
+            refused = await refusal(self._settings)
+            where = self._settings.kafka_bootstrap_servers
+            words = f"Kafka at {where}: {error or type(error).__name__}"
+            raise BrokerAwayError(str(refused or words), refused) from error

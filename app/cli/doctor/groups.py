@@ -7,7 +7,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from app.agents.registry import heard
 from app.cli.doctor.finding import IS_IT_UP, Finding, failed, ok, warning
-from app.cli.doctor.servers import unanswered
 from app.operating.broker import Broker, BrokerAwayError
 from app.operating.groups import Group, groups
 from app.settings import Settings
@@ -31,9 +30,10 @@ async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
             second = await groups(broker, topics)
     except BrokerAwayError as error:
         words, todo = str(error), IS_IT_UP
-        if isinstance(error.__cause__, KafkaConnectionError):
-            why = await unanswered(settings)
-            words, todo = str(why), why.todo
+        if error.refusal is not None:
+            words, todo = error.refusal.words, error.refusal.todo
+        elif isinstance(error.__cause__, KafkaConnectionError):
+            words = f"no broker answers at {settings.kafka_bootstrap_servers}"
         return [failed(AREA, "groups", words, todo)]
     before = {group.name: group.lag for group in first}
     return [judge(group, before[group.name]) for group in second]

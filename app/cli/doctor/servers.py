@@ -54,15 +54,10 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         async with AsyncExitStack() as stack:
             yield Connections(settings, stack)
     except (KafkaError, OSError) as error:
-        raise await unanswered(settings) from error
-
-
-async def unanswered(settings: Settings) -> UnansweredError:
-    """Why a check could not connect."""
-    refused = await refusal(settings)
-    if refused is not None:
-        return UnansweredError(refused.words, refused.todo)
-    return UnansweredError(f"no broker answers at {settings.kafka_bootstrap_servers}")
+        refused = await refusal(settings)
+        if refused is not None:
+            raise UnansweredError(refused.words, refused.todo) from error
+        raise UnansweredError(f"no broker answers at {settings.kafka_bootstrap_servers}") from error
 
 
 async def kafka(settings: Settings, seconds: float) -> Sequence[Finding]:

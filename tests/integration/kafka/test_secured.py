@@ -11,18 +11,23 @@ import orjson
 import pytest
 from rich.console import Console
 
+from app.cli.command import explained
+from app.cli.console import CommandError
 from app.cli.doctor import Visit, doctor, servers
 from app.cli.doctor.finding import Level
 from app.operating.broker import Broker, BrokerAwayError
 from app.operating.catalogue import topics as topics_of
+from app.parts import services_of
 from app.service_app import EXIT_CONFIG
 from app.settings import Settings
+from app.topics import GROUP_PREFIX
 from infra.local import apps
 from infra.local.testing import start_worker
 from tests.integration.kafka.conftest import PASSWORD, Secured
 from tests.kafka import eventually
 from tests.shop import Shop, order, post_all
 
+SERVICES = ("order", "inventory", "payment", "analytics")
 ORDERS = 12
 SECONDS = 60
 WRONG = "not-the-password"
@@ -43,8 +48,8 @@ async def _connections_end() -> AsyncIterator[None]:
 
 @pytest.fixture(scope="module")
 def shop(secured: Secured) -> Iterator[Shop]:
-    """Topics made by the command, and a worker with all services; all of it by SCRAM over TLS."""
-    env = secured.scram()
+    """Topics made by the command, and a worker; all of it by SCRAM over TLS."""
+    env = secured.scram(SERVICES=",".join(SERVICES))
     assert "made" in apps.make_topics({**secured.servers.environment(), **env})
     shop = Shop(secured.servers, env=env)
     try:
@@ -99,7 +104,8 @@ async def test_the_doctor_reaches_it_as_the_worker_does_and_shows_no_password(sh
 
     said = console.file.getvalue()
     of_kafka = [each for each in orjson.loads(said)["findings"] if "Mongo" not in each["name"]]
-    assert set() == {each["name"] for each in of_kafka if each["level"] == "failed"}
+    nobody = {GROUP_PREFIX + name for name in services_of() if name not in SERVICES}
+    assert nobody == {each["name"] for each in of_kafka if each["level"] == "failed"}
     assert "Kafka" in {each["name"] for each in of_kafka if each["level"] == "ok"}
     assert PASSWORD not in said
 
@@ -138,10 +144,10 @@ def refused(secured: Secured) -> dict[str, tuple[dict[str, str], str]]:
             secured.scram(KAFKA_SSL_CAFILE=str(secured.stranger.path)),
             "has a certificate that is not trusted",
         ),
-        "system's authorities": (secured.scram(KAFKA_SSL_CAFILE=""), "KAFKA_SSL_CAFILE"),
+        "system's authorities": (secured.scram(KAFKA_SSL_CAFILE=""), "(KAFKA_SSL_CAFILE)"),
         "name": (
             secured.scram(KAFKA_BOOTSTRAP_SERVERS=f"localhost:{secured.ports['LOGIN']}"),
-            "not valid for 'localhost'",
+            "not valid for 'localhost' (KAFKA_BOOTSTRAP_SERVERS)",
         ),
         "no TLS": ({"KAFKA_BOOTSTRAP_SERVERS": secured.at("MUTUAL")}, "wants TLS at this port"),
         "TLS where there is none": (
@@ -203,9 +209,12 @@ async def test_what_the_broker_refuses_is_told_in_a_line(case: str, secured: Sec
     (finding,) = await servers.kafka(conf, SECONDS)
 
     assert words in str(asked.value)
-    assert words in f"{finding.detail} {finding.todo}"
+    assert f"{finding.detail} ({finding.todo})" == str(asked.value)
     assert Level.FAILED == finding.level
-    assert "\n" not in str(asked.value)
+    shown = CommandError(str(asked.value))
+    shown.__cause__ = asked.value
+    assert str(asked.value) == explained(shown)
+    assert "\n" not in explained(shown)
     assert WRONG not in str(asked.value)
 
 
