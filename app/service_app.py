@@ -14,11 +14,13 @@ from app.resources import Resources
 from app.settings import settings
 from app.streaming.lag import Lag, Partition
 from app.streaming.stuck import Stuck
-from app.topic_admin import TopicError, TopicMismatchError, ensure_topics
+from app.topic_admin import BrokerRefusedError, TopicError, TopicMismatchError, ensure_topics
 
 logger = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
+# Starting again will not help.
+NEEDS_SOMEBODY = (TopicMismatchError, BrokerRefusedError)
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
 EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again
 
@@ -71,7 +73,7 @@ class ServiceApp(faust.App):
         except TopicError as error:
             logger.critical("refusing to start: %s", error)
             logging.shutdown()
-            os._exit(EXIT_CONFIG if isinstance(error, TopicMismatchError) else EXIT_UNAVAILABLE)
+            os._exit(EXIT_CONFIG if isinstance(error, NEEDS_SOMEBODY) else EXIT_UNAVAILABLE)
         gc.set_threshold(*COLLECT_AFTER)
         if self.resources is not None:
             warning = openness(self.resources.settings, self.resources.settings.worker_bind)

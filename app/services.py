@@ -6,6 +6,7 @@ the web views and starts the others beside it.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -19,13 +20,14 @@ from app.agents.registry import Service, build_service
 from app.agents.sweeps import add_sweep
 from app.codec import UndecodableError, decode
 from app.events import Event
+from app.kafka import KafkaSettingError, client_options, credentials
 from app.logs import Allowance
 from app.metrics.registry import REGISTRY
 from app.metrics.worker import WorkerMetrics
 from app.resources import Resources
 from app.saga import SAGAS
 from app.service_app import ServiceApp, end_process
-from app.settings import WEB_ALONE, Settings, settings
+from app.settings import MISCONFIGURED, WEB_ALONE, Settings, settings
 from app.stores.errors import TransientStoreError
 from app.streaming import (
     Chunk,
@@ -131,6 +133,7 @@ def make_app(name: str, conf: Settings, *, main: bool, spans: Spans | None = Non
     app = ServiceApp(
         group,
         broker=[f"kafka://{server}" for server in conf.kafka_bootstrap_servers.split(",")],
+        broker_credentials=credentials(conf),
         store="memory://",
         canonical_url=conf.url,
         table_standby_replicas=conf.analytics_standby_replicas,
@@ -272,4 +275,10 @@ def show(metrics: WorkerMetrics, main: ServiceApp, apps: Mapping[str, ServiceApp
 def main_app() -> ServiceApp:
     """The app of this process, made once."""
     logs.sparse(*NOISY)
-    return build(settings())
+    conf = settings()
+    try:
+        client_options(conf)
+    except KafkaSettingError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(MISCONFIGURED) from None
+    return build(conf)

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from app.edge_settings import EdgeSettings
+from app.kafka_settings import KafkaSettings
 from app.parts import SAGA_ORDERS, services_of
 
 Rate = float
@@ -37,7 +38,7 @@ def default_name() -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{socket.gethostname()[:40]}-{os.getpid()}")
 
 
-class Settings(EdgeSettings):
+class Settings(KafkaSettings, EdgeSettings):
     """Settings of one worker or gateway process."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -55,8 +56,7 @@ class Settings(EdgeSettings):
     data_dir: Path = Path(".local/data/worker")
     saga_order: str = SAGA_ORDERS[0]
 
-    # Servers
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    # Servers, besides Kafka
     mongodb_url: str = "mongodb://127.0.0.1:27017/orderflow?retryWrites=false"
     redis_url: str = "redis://127.0.0.1:6379/0"
 

@@ -17,11 +17,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from app.kafka import client_options, refusal
 from app.settings import Settings
 from app.topics import TopicPlan, plans
 
 # A broker that is just starting answers after some 5 s; on a busy machine after 20.
 BROKER_WAIT_SECONDS = 30.0
+# What is still refused after so long is refused for good: a broker that is starting may not know
+# its users yet, and one that is stopping closes connections.
+REFUSED_WAIT_SECONDS = 2.0
 # One administrative request, well above what a broker takes for twenty topics.
 REQUEST_SECONDS = 10.0
 # A new topic's partitions have leaders some 100 ms after it was made.
@@ -44,6 +48,10 @@ class TopicMismatchError(TopicError):
 
 class BrokerUnreachableError(TopicError):
     """No broker answered in time."""
+
+
+class BrokerRefusedError(TopicError):
+    """A broker does not let us in, or we don't trust it."""
 
 
 class Action(StrEnum):
@@ -83,10 +91,11 @@ async def ensure_topics(settings: Settings, *, wait_seconds: float = BROKER_WAIT
     Raises:
         TopicMismatchError: a topic has another partition count; nothing of it was changed.
         BrokerUnreachableError: no broker answered in time.
-        TopicError: the broker refused.
+        BrokerRefusedError: one did, and does not let us in, or is not to be trusted.
+        TopicError: the broker refused to make a topic.
     """
     wanted = plans(settings)
-    async with _admin(settings.kafka_bootstrap_servers, wait_seconds) as admin:
+    async with _admin(settings, wait_seconds) as admin:
         try:
             found = await _partitions(admin)
             _check(wanted, found)
@@ -109,12 +118,13 @@ async def ensure_topics(settings: Settings, *, wait_seconds: float = BROKER_WAIT
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str, wait_seconds: float) -> AsyncIterator[Any]:
+async def _admin(settings: Settings, wait_seconds: float) -> AsyncIterator[Any]:
     """A connected client; waits for the broker, and closes what a failed attempt left open."""
     give_up = time.monotonic() + wait_seconds
+    refused_since: float | None = None
     while True:
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap, request_timeout_ms=int(REQUEST_SECONDS * 1000)
+            **client_options(settings), request_timeout_ms=int(REQUEST_SECONDS * 1000)
         )
         try:
             async with asyncio.timeout(max(give_up - time.monotonic(), RETRY_SECONDS)):
@@ -122,9 +132,16 @@ async def _admin(bootstrap: str, wait_seconds: float) -> AsyncIterator[Any]:
             break
         except (KafkaError, TimeoutError, OSError) as error:
             await admin.close()
-            if time.monotonic() + RETRY_SECONDS >= give_up:
+            refused = await refusal(settings)
+            now = time.monotonic()
+            certain = refused is not None and refused.certain
+            refused_since = (refused_since or now) if certain else None
+            if refused_since is not None and now - refused_since >= REFUSED_WAIT_SECONDS:
+                raise BrokerRefusedError(str(refused)) from error
+            if now + RETRY_SECONDS >= give_up:
+                nobody = f"no Kafka broker answers at {settings.kafka_bootstrap_servers}"
                 raise BrokerUnreachableError(
-                    f"no Kafka broker answers at {bootstrap} (waited {wait_seconds:g} s)"
+                    f"{refused or nobody} (waited {wait_seconds:g} s)"
                 ) from error
         except BaseException:
             await admin.close()

@@ -90,9 +90,11 @@ async def connected(settings: Settings) -> AsyncIterator[mongo.Database]:
 
 def explained(error: Exception) -> str:
     """The error's words, with what to look at where a server is not to be had."""
+    cause = error.__cause__
+    away = isinstance(cause, BrokerAwayError) and cause.refusal is None
     if not isinstance(error, CommandError):
         variable, words = "MONGODB_URL", mongo.brief(error)
-    elif isinstance(error.__cause__, BrokerUnreachableError | BrokerAwayError):
+    elif away or isinstance(cause, BrokerUnreachableError):
         variable, words = "KAFKA_BOOTSTRAP_SERVERS", str(error)
     else:
         return str(error)

@@ -67,7 +67,7 @@ async def dlq(
         CommandError: no broker answers, or what was asked for can't be.
         TransientStoreError: MongoDB can't be reached.
     """
-    broker = Broker(settings.kafka_bootstrap_servers)
+    broker = Broker(settings)
     box = _Box(console, Listing(broker, database), Acting(broker, database, utc_now), wanted)
     act: Mapping[str, Callable[[], Any]] = {
         "list": box.tell,

@@ -150,7 +150,7 @@ async def list_topics(settings: Settings, console: Console, *, as_json: bool = F
         CommandError: no broker answers.
     """
     with asked():
-        found = await catalogue.topics(Broker(settings.kafka_bootstrap_servers), settings)
+        found = await catalogue.topics(Broker(settings), settings)
     if as_json:
         print_json(console, {"topics": [documents.topic_document(topic) for topic in found]})
     else:
@@ -177,7 +177,7 @@ async def show_topic(
         raise CommandError(f"there is no topic {topic}")
     with asked():
         page = await messages.messages(
-            Broker(settings.kafka_bootstrap_servers),
+            Broker(settings),
             topic,
             partition=partition,
             offset=offset,
@@ -205,7 +205,7 @@ async def show_groups(
         raise CommandError(f"there is no group {name}, there are {', '.join(known)}")
     with asked():
         found = await group_list.groups(
-            Broker(settings.kafka_bootstrap_servers),
+            Broker(settings),
             known if name is None else {name: known[name]},
         )
     if as_json:

@@ -20,6 +20,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from app.books_of_log import EndOf, LogAudit, LogBooks, Window
 from app.cli.console import UNREACHABLE, CommandError
 from app.cli.members import worker_urls
+from app.kafka import refusal
 from app.operating.broker import Connections
 from app.operating.catalogue import Extents, extents
 from app.operating.reading import read
@@ -216,20 +217,18 @@ async def opened(
     """
     if groups is None:
         groups = tuple({GROUP_PREFIX + spec.owner: None for spec in topics.values()})
-    bootstrap = settings.kafka_bootstrap_servers
     try:
         async with AsyncExitStack() as stack:
-            connections = Connections(bootstrap, stack)
+            connections = Connections(settings, stack)
             async with asyncio.timeout(CONNECT_SECONDS):
                 consumer, admin = await connections.consumer(), await connections.admin()
             yield SagaLog(consumer, admin, topics, groups)
     except (KafkaError, TimeoutError, OSError) as error:
-        words = str(error) or "no answer in time"
-        raise CommandError(
-            f"Kafka at {bootstrap}: {words} "
-            "(KAFKA_BOOTSTRAP_SERVERS; is the system up? make status)",
-            UNREACHABLE,
-        ) from error
+        words = (
+            f"Kafka at {settings.kafka_bootstrap_servers}: {str(error) or 'no answer in time'} "
+            "(KAFKA_BOOTSTRAP_SERVERS; is the system up? make status)"
+        )
+        raise CommandError(str(await refusal(settings) or words), UNREACHABLE) from error
 
 
 def _now() -> int:

@@ -7,6 +7,7 @@ from app.cli.console import UNREACHABLE, CommandError
 from app.settings import Settings
 from app.topic_admin import (
     Action,
+    BrokerRefusedError,
     BrokerUnreachableError,
     Report,
     TopicError,
@@ -27,7 +28,7 @@ async def topics(settings: Settings, console: Console) -> int:
     """
     try:
         report = await ensure_topics(settings, wait_seconds=BROKER_WAIT_SECONDS)
-    except BrokerUnreachableError as error:
+    except (BrokerUnreachableError, BrokerRefusedError) as error:
         raise CommandError(str(error), UNREACHABLE) from error
     except TopicError as error:
         raise CommandError(str(error)) from error

@@ -12,6 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from app.kafka import Refusal, client_options, refusal
+from app.settings import Settings
+
 # An operator waits for the answer; a broker that is well gives it in a tenth of a second.
 QUESTION_SECONDS = 8.0
 # One request to the broker: shorter, so that the error of a broker that is silent says so.
@@ -29,20 +32,24 @@ CLIENT_ID = "orderflow-operator"
 
 
 class BrokerAwayError(Exception):
-    """Kafka does not answer, or not in time."""
+    """Kafka does not answer, or not in time; or refuses, and then `refusal` is why."""
+
+    def __init__(self, words: str, refusal: Refusal | None = None) -> None:
+        super().__init__(words)
+        self.refusal = refusal
 
 
 class Connections:
     """Opens connections; all are closed with the question they were opened for."""
 
-    def __init__(self, bootstrap: str, stack: AsyncExitStack) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._reached = client_options(settings)
         self._stack = stack
 
     async def consumer(self) -> AIOKafkaConsumer:
         """A consumer without a group: it can't commit, and nobody's partitions move for it."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._reached,
             client_id=CLIENT_ID,
             group_id=None,
             enable_auto_commit=False,
@@ -60,7 +67,7 @@ class Connections:
     async def admin(self) -> AIOKafkaAdminClient:
         """An administrative client; only asked here."""
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._bootstrap,
+            **self._reached,
             client_id=CLIENT_ID,
             request_timeout_ms=int(REQUEST_SECONDS * 1000),
         )
@@ -71,7 +78,7 @@ class Connections:
     async def producer(self) -> AIOKafkaProducer:
         """A producer whose records all in-sync replicas have, once each and in order."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._reached,
             client_id=CLIENT_ID,
             acks="all",
             enable_idempotence=True,
@@ -87,15 +94,15 @@ class Broker:
     """Kafka, as it is asked by an operator.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        settings: say where it is, and how it is reached.
         seconds: the time limit of a question, waiting for its turn included.
         at_once: questions under way at once; others wait for their turn.
     """
 
     def __init__(
-        self, bootstrap: str, *, seconds: float = QUESTION_SECONDS, at_once: int = AT_ONCE
+        self, settings: Settings, *, seconds: float = QUESTION_SECONDS, at_once: int = AT_ONCE
     ) -> None:
-        self._bootstrap = bootstrap
+        self._settings = settings
         self._seconds = seconds
         self._gate = asyncio.Semaphore(at_once)
 
@@ -108,12 +115,14 @@ class Broker:
         """
         try:
             async with asyncio.timeout(self._seconds), self._gate, AsyncExitStack() as stack:
-                yield Connections(self._bootstrap, stack)
+                yield Connections(self._settings, stack)
         except TimeoutError as error:
+            where = self._settings.kafka_bootstrap_servers
             raise BrokerAwayError(
-                f"Kafka at {self._bootstrap} did not answer within {self._seconds:g} s"
+                f"Kafka at {where} did not answer within {self._seconds:g} s"
             ) from error
         except (KafkaError, OSError) as error:
-            raise BrokerAwayError(
-                f"Kafka at {self._bootstrap}: {error or type(error).__name__}"
-            ) from error
+            refused = await refusal(self._settings)
+            where = self._settings.kafka_bootstrap_servers
+            words = f"Kafka at {where}: {error or type(error).__name__}"
+            raise BrokerAwayError(str(refused or words), refused) from error

@@ -150,7 +150,7 @@ class OperatingViews:
 def operator_views(resources: Resources) -> OperatingViews:
     """The views, over what the process has."""
     settings = resources.settings
-    broker = Broker(settings.kafka_bootstrap_servers)
+    broker = Broker(settings)
     return OperatingViews(
         settings,
         broker,

@@ -16,6 +16,8 @@ from aiokafka.partitioner import murmur2
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from faust.assignor.client_assignment import ClientMetadata
 
+from app.kafka import client_options
+from app.settings import Settings
 from infra.demo.claims import DemoError
 
 REQUEST_MS = 10_000
@@ -120,10 +122,15 @@ def partition_of(key: str, partitions: int) -> int:
     return int(murmur2(key.encode()) & NO_SIGN) % partitions
 
 
+def _reached(bootstrap: str) -> dict[str, Any]:
+    """The options of a client, as the environment says for those of the system."""
+    return client_options(Settings(kafka_bootstrap_servers=bootstrap))
+
+
 @asynccontextmanager
 async def cluster(bootstrap: str) -> AsyncIterator[Cluster]:
     """A connected `Cluster`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
+    admin = AIOKafkaAdminClient(**_reached(bootstrap), request_timeout_ms=REQUEST_MS)
     await admin.start()
     try:
         yield Cluster(bootstrap, admin)
@@ -136,7 +143,7 @@ async def consumer(bootstrap: str, *topics: str, **options: Any) -> AsyncIterato
     """A started consumer; without a group unless the options name one."""
     made = AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=bootstrap,
+        **_reached(bootstrap),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         request_timeout_ms=REQUEST_MS,
@@ -152,7 +159,7 @@ async def consumer(bootstrap: str, *topics: str, **options: Any) -> AsyncIterato
 @asynccontextmanager
 async def producer(bootstrap: str) -> AsyncIterator[Any]:
     """A started producer."""
-    made = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", request_timeout_ms=REQUEST_MS)
+    made = AIOKafkaProducer(**_reached(bootstrap), acks="all", request_timeout_ms=REQUEST_MS)
     await made.start()
     try:
         yield made

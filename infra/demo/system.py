@@ -118,7 +118,7 @@ def running(environment: Mapping[str, str] = os.environ, folder: Path = FOLDER) 
             f"No system answers at {ready}: run `make up` first, or give --own to have one started."
         )
     kafka = world.environment()["KAFKA_BOOTSTRAP_SERVERS"]
-    if not answers(foreign_check("kafka", kafka)):
+    if not answers(foreign_check("kafka", kafka, environment)):
         raise NotUpError(f"Kafka does not answer at {kafka}: run `make up` first.")
     workers = [one for one in world.state.load().running().values() if one.is_worker()]
     return System(world, Simulation.of(environment_of(workers[0].pid) if workers else {}))

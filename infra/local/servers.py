@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local import java
@@ -51,14 +52,40 @@ KAFKA_SETTINGS: Mapping[str, str] = {
 }
 
 
-def kafka(data: Path, log: Path, port: Port, controller: Port, jit: Sequence[str] = ()) -> Program:
-    """Kafka as one node that is broker and controller; `jit`: how the JVM is to compile."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port of Kafka's with a protocol of its own, for tests.
+
+    Attributes:
+        protocol: `SSL`, `SASL_SSL` and the like.
+        settings: of this listener alone, as `ssl.keystore.location`.
+    """
+
+    name: str
+    protocol: str
+    port: int
+    settings: Mapping[str, str]
+
+
+def kafka(
+    data: Path,
+    log: Path,
+    port: Port,
+    controller: Port,
+    jit: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+) -> Program:
+    """Kafka as one node that is broker and controller.
+
+    `jit`: how the JVM is to compile; `listeners`: those it has besides the one without TLS.
+    """
     settings = data / "server.properties"
 
     def prepare() -> None:
         if not (data / "log" / "meta.properties").exists():
             shutil.copytree(java.empty_kafka(), data / "log", dirs_exist_ok=True)
-        settings.write_text(kafka_settings(data / "log", port.number, controller.number))
+        text = kafka_settings(data / "log", port.number, controller.number, listeners)
+        settings.write_text(text)
 
     return Program(
         name="kafka",
@@ -73,14 +100,29 @@ def kafka(data: Path, log: Path, port: Port, controller: Port, jit: Sequence[str
     )
 
 
-def kafka_settings(log_folder: Path, port: int, controller_port: int) -> str:
+def kafka_settings(
+    log_folder: Path, port: int, controller_port: int, listeners: Sequence[Listener] = ()
+) -> str:
     """Render server.properties."""
+    more = [f"{one.name}://{LOOPBACK}:{one.port}" for one in listeners]
+    clients = ",".join([f"PLAINTEXT://{LOOPBACK}:{port}", *more])
     settings = {
         **KAFKA_SETTINGS,
         "log.dirs": str(log_folder),
         "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "listeners": f"{clients},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": clients,
+        "listener.security.protocol.map": ",".join(
+            [
+                KAFKA_SETTINGS["listener.security.protocol.map"],
+                *(f"{one.name}:{one.protocol}" for one in listeners),
+            ]
+        ),
+        **{
+            f"listener.name.{one.name.lower()}.{name}": value
+            for one in listeners
+            for name, value in one.settings.items()
+        },
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -47,6 +47,7 @@ class LocalServers:
     so that servers made there again find it. `mongo_journal=True` has MongoDB write each change
     to its file before it acknowledges it: two thirds of the speed, and safe against `kill9`.
     `lasting=True` is for what measures their speed: they start slower, and get faster.
+    `listeners` are ports of Kafka's besides the one that `kafka` names.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class LocalServers:
         *,
         mongo_journal: bool = False,
         lasting: bool = False,
+        listeners: Sequence[servers.Listener] = (),
     ) -> None:
         self.directory = directory
         self.jit = () if lasting else java.SHORT_LIVED
         self.mongo_commit = 0 if mongo_journal else servers.MONGO_COMMIT_MILLISECONDS
         self.ports = Ports.free() if ports == "free" else ports
+        self.listeners = tuple(listeners)
         self.names = [name for name in SERVERS if name in only]
         self._processes = {name: Process(self._program(name)) for name in self.names}
 
@@ -119,7 +122,8 @@ class LocalServers:
         data = self.directory / "data" / name
         log = self.directory / "logs" / f"{name}.log"
         if name == "kafka":
-            return servers.kafka(data, log, self.ports.kafka, self.ports.kafka_controller, self.jit)
+            ports = self.ports.kafka, self.ports.kafka_controller
+            return servers.kafka(data, log, *ports, self.jit, self.listeners)
         if name == "mongo":
             return servers.mongo(data, log, self.ports.mongodb, self.mongo_commit, self.jit)
         return servers.redis(data, log, self.ports.redis)

@@ -28,6 +28,10 @@ NAME = 16
 Say = Callable[[str], None]
 
 
+# The security protocol of a Kafka that anybody can ask.
+PLAINTEXT = "PLAINTEXT"
+
+
 class World(Plan):
     """The programs that an environment asks for, and what runs of them under `folder`."""
 
@@ -77,7 +81,9 @@ class World(Plan):
             programs = self.programs()
             self._require_places(programs)
             java.build()
-            foreign = {name: foreign_check(name, url) for name, url in self.foreign.items()}
+            foreign = {
+                name: foreign_check(name, url, self.given) for name, url in self.foreign.items()
+            }
             own = {program.name: program.check for program in programs}
             self.state.want({**foreign, **own})
             for name, check in foreign.items():
@@ -247,9 +253,12 @@ def outdated(started: Started, program: Program) -> bool:
     return program.stage in CHANGING and started.shape != program.shape()
 
 
-def foreign_check(name: str, url: str) -> str:
+def foreign_check(name: str, url: str, environment: Mapping[str, str]) -> str:
     """Return the check of a server that was there before us."""
     if name != "kafka":
         return url
     host, port = address_of(f"kafka://{url}", 9092)
-    return f"kafka://{host}:{port}"
+    protocol = environment.get("KAFKA_SECURITY_PROTOCOL") or PLAINTEXT
+    # With TLS or a password, only a client of ours can ask it: `faust -A app topics` is the first.
+    scheme = "kafka" if protocol == PLAINTEXT else f"kafka+{protocol.lower()}"
+    return f"{scheme}://{host}:{port}"

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import log2
 from urllib.parse import urlsplit
 
+from aiokafka.conn import collect_hosts
+
 from app.cli.doctor.finding import Finding, failed, is_loopback, ok, warning
 from app.identity.configured import openness
 from app.settings import Settings
@@ -140,4 +142,14 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         yield warning(AREA, "SMTP_URL", words, "smtps://, or a server that offers it")
 
 
-RULES: tuple[Rule, ...] = (_identity, _secrets, _times, _kept, _simulated, _mail)
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    hosts = [host for host, _, _ in collect_hosts(settings.kafka_bootstrap_servers)]
+    if settings.kafka_security_protocol == "SASL_PLAINTEXT" and not all(map(is_loopback, hosts)):
+        plain = settings.kafka_sasl_mechanism == "PLAIN"
+        words = "SASL_PLAINTEXT: " + (
+            "the password goes over the network unencrypted" if plain else "records go unencrypted"
+        )
+        yield warning(AREA, "KAFKA_SECURITY_PROTOCOL", words, "SASL_SSL")
+
+
+RULES: tuple[Rule, ...] = (_identity, _secrets, _times, _kept, _simulated, _mail, _kafka)

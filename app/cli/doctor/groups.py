@@ -21,7 +21,7 @@ AGAIN_SECONDS = 1.0
 async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
     """Look at the groups of all services, twice where one is behind."""
     topics = heard(settings)
-    broker = Broker(settings.kafka_bootstrap_servers, seconds=seconds)
+    broker = Broker(settings, seconds=seconds)
     try:
         first = await groups(broker, topics)
         second = first
@@ -29,10 +29,12 @@ async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
             await asyncio.sleep(AGAIN_SECONDS)
             second = await groups(broker, topics)
     except BrokerAwayError as error:
-        words = str(error)
-        if isinstance(error.__cause__, KafkaConnectionError):
+        words, todo = str(error), IS_IT_UP
+        if error.refusal is not None:
+            words, todo = error.refusal.words, error.refusal.todo
+        elif isinstance(error.__cause__, KafkaConnectionError):
             words = f"no broker answers at {settings.kafka_bootstrap_servers}"
-        return [failed(AREA, "groups", words, IS_IT_UP)]
+        return [failed(AREA, "groups", words, todo)]
     before = {group.name: group.lag for group in first}
     return [judge(group, before[group.name]) for group in second]
 

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.cli.doctor.finding import IS_IT_UP, Finding, failed, is_loopback, ok, warning
+from app.kafka import refusal
 from app.operating.broker import Connections
 from app.operating.catalogue import extents
 from app.operating.reading import read
@@ -35,7 +36,11 @@ NO_EVICTION = "noeviction"
 
 
 class UnansweredError(Exception):
-    """No broker answered; the check of the servers says more."""
+    """No broker answered, or none lets us in; `todo`: what to do about it."""
+
+    def __init__(self, words: str, todo: str = IS_IT_UP) -> None:
+        super().__init__(words)
+        self.todo = todo
 
 
 @asynccontextmanager
@@ -43,14 +48,16 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
     """Connections to Kafka for one check.
 
     Raises:
-        UnansweredError: no broker answers.
+        UnansweredError: no broker answers, or none lets us in.
     """
-    bootstrap = settings.kafka_bootstrap_servers
     try:
         async with AsyncExitStack() as stack:
-            yield Connections(bootstrap, stack)
+            yield Connections(settings, stack)
     except (KafkaError, OSError) as error:
-        raise UnansweredError(f"no broker answers at {bootstrap}") from error
+        refused = await refusal(settings)
+        if refused is not None:
+            raise UnansweredError(refused.words, refused.todo) from error
+        raise UnansweredError(f"no broker answers at {settings.kafka_bootstrap_servers}") from error
 
 
 async def kafka(settings: Settings, seconds: float) -> Sequence[Finding]:
@@ -66,8 +73,8 @@ async def kafka(settings: Settings, seconds: float) -> Sequence[Finding]:
             milliseconds = (time.monotonic() - began) * 1000
             newest = await _newest(consumer, seconds)
     except UnansweredError as error:
-        todo = f"{IS_IT_UP}; KAFKA_BOOTSTRAP_SERVERS says where"
-        return [failed("servers", "Kafka", str(error), todo)]
+        where = "; KAFKA_BOOTSTRAP_SERVERS says where" if error.todo == IS_IT_UP else ""
+        return [failed("servers", "Kafka", str(error), f"{error.todo}{where}")]
     count = f"{len(brokers)} broker{'s' * (len(brokers) != 1)}"
     where = settings.kafka_bootstrap_servers
     return [

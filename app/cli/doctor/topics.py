@@ -61,7 +61,7 @@ async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
                 for *_, name, entries in answer.resources:
                     configs[name] = {entry[0]: entry[1] for entry in entries}
     except UnansweredError as error:
-        return [failed(AREA, "topics", str(error), IS_IT_UP)]
+        return [failed(AREA, "topics", str(error), error.todo)]
     held = {
         name: Held(
             [
@@ -79,7 +79,7 @@ async def check(settings: Settings, seconds: float) -> Sequence[Finding]:
 async def check_dead_letters(settings: Settings, seconds: float) -> Sequence[Finding]:
     """Look for dead letters that nobody has seen to."""
     database = mongo.connect(settings, timeout=seconds)
-    broker = Broker(settings.kafka_bootstrap_servers, seconds=seconds)
+    broker = Broker(settings, seconds=seconds)
     try:
         page = await Listing(broker, database).page(state=State.OPEN, limit=1)
     except (BrokerAwayError, mongo.TransientStoreError, mongo.PyMongoError):

@@ -56,9 +56,7 @@ def gatherer(resources: Resources) -> tuple[Gatherer, Close]:
     """Asks the owners of any table's partitions; and a hook that closes its connections."""
     conf = resources.settings
     fetch = PartFetcher(conf.cluster_token)
-    group = GroupOwners(
-        conf.kafka_bootstrap_servers, GROUP, request_seconds=conf.analytics_query_seconds
-    )
+    group = GroupOwners(conf, GROUP, request_seconds=conf.analytics_query_seconds)
 
     async def close(_: Any) -> None:
         await fetch.close()

@@ -17,6 +17,9 @@ from aiokafka.errors import KafkaError, for_code
 from faust.assignor.client_assignment import ClientMetadata
 from yarl import URL
 
+from app.kafka import client_options
+from app.settings import Settings
+
 logger = logging.getLogger(__name__)
 
 # Short beside the session time-out, after which partitions move; and a busy worker asks the broker
@@ -59,8 +62,8 @@ def owners_in(description: Mapping[str, Any]) -> Owners:
 class GroupOwners:
     """Asks Kafka about a group; connects when first asked, and anew after an error."""
 
-    def __init__(self, bootstrap: str, group: str, *, request_seconds: float) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, settings: Settings, group: str, *, request_seconds: float) -> None:
+        self._settings = settings
         self._group = group
         self._request_seconds = request_seconds
         self._admin: AIOKafkaAdminClient | None = None
@@ -91,7 +94,7 @@ class GroupOwners:
 
     async def _connect(self) -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._settings),
             request_timeout_ms=int(self._request_seconds * 1000),
         )
         try:

@@ -28,7 +28,7 @@ def settings(servers: LocalServers) -> Settings:
 @pytest.fixture
 def broker(servers: LocalServers) -> Broker:
     # The machine may be busy.
-    return Broker(servers.kafka, seconds=60)
+    return Broker(Settings(kafka_bootstrap_servers=servers.kafka), seconds=60)
 
 
 @pytest.fixture

@@ -347,7 +347,7 @@ async def test_of_many_letters_each_call_does_some_and_says_how_many_are_left(
 async def test_a_broker_that_is_silent_is_said_to_be_away(
     servers: LocalServers, settings: Settings
 ) -> None:
-    impatient = Broker(servers.kafka, seconds=1)
+    impatient = Broker(settings, seconds=1)
 
     async def refusal() -> str | None:
         try:

@@ -20,6 +20,11 @@ SECRETS = {
     "REDIS_URL": "redis://redis.test:6379/0",
     "SMTP_URL": "smtps://mail.test",
 }
+# Of the secret for Kafka, where one is wanted.
+KAFKA_SECRETS = {
+    "KAFKA_SASL_USERNAME": "of the secret",
+    "KAFKA_SASL_PASSWORD": "of the secret",
+}
 
 
 def of_kind(resources: Sequence[Resource], *kinds: str) -> list[Resource]:
@@ -82,7 +87,7 @@ def _value(variable: Resource, found: Mapping[str, str], name: str) -> str:
     if "fieldRef" in source:
         assert source["fieldRef"]["fieldPath"] == "metadata.name"
         return f"{name}-0"
-    return SECRETS[source["secretKeyRef"]["key"]]
+    return (SECRETS | KAFKA_SECRETS)[source["secretKeyRef"]["key"]]
 
 
 def settings(variables: Mapping[str, str], monkeypatch: Any) -> Settings:

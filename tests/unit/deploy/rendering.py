@@ -32,13 +32,22 @@ Resource = dict[str, Any]
 CLUSTER = ("--kube-version", "1.34")
 _HELM = ("helm", "template", "orderflow", str(CHART), "--namespace", "orderflow", *CLUSTER)
 _PRODUCTION = (*_HELM, "-f", str(CHART / "values-production.yaml"))
+_SECURED = (
+    "kafka.secret=orderflow-kafka",
+    r"settings.KAFKA_BOOTSTRAP_SERVERS=kafka-0.kafka:9096\,kafka-1.kafka:9096\,kafka-2.kafka:9096",
+    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL",
+    "settings.KAFKA_SASL_MECHANISM=SCRAM-SHA-512",
+    "settings.KAFKA_SSL_CAFILE=/etc/orderflow/kafka/ca.crt",
+)
 _KEDA = ("--set", "worker.keda.enabled=true,podMonitor.enabled=true")
 KEPT: dict[str, Sequence[str]] = {
     "kustomize-clusterip": ("kustomize", "build", str(K8S / "overlays" / "clusterip")),
     "kustomize-dev": ("kustomize", "build", str(K8S / "overlays" / "dev")),
     "kustomize-keda": ("kustomize", "build", str(K8S / "overlays" / "keda")),
+    "kustomize-secured": ("kustomize", "build", str(K8S / "overlays" / "secured-kafka")),
     "helm-default": _HELM,
     "helm-keda": (*_PRODUCTION, *_KEDA),
+    "helm-secured": (*_PRODUCTION, "--set", ",".join(_SECURED)),
 }
 
 

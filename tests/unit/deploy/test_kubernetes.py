@@ -10,6 +10,7 @@ import yaml
 from tests.unit.deploy import rendering
 from tests.unit.deploy.cluster import (
     HELPERS,
+    KAFKA_SECRETS,
     SECRETS,
     environment,
     named,
@@ -205,9 +206,11 @@ def test_a_secret_is_named_and_never_there(name: str) -> None:
         if (source := variable.get("valueFrom", {}).get("secretKeyRef"))
     }
 
-    assert {(key, "orderflow") for key in SECRETS} == asked
+    of_kafka = KAFKA_SECRETS if name.endswith("secured") else ()
+    expected = {(key, "orderflow") for key in SECRETS}
+    assert expected | {(key, "orderflow-kafka") for key in of_kafka} == asked
     for one in of_kind(resources, "ConfigMap"):
-        assert not SECRETS.keys() & one["data"].keys()
+        assert not (SECRETS | KAFKA_SECRETS).keys() & one["data"].keys()
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -265,7 +268,27 @@ def test_lag_is_that_of_groups_that_there_are() -> None:
         assert all(int(one["lagThreshold"]) > 0 for one in metadata)
 
 
-SAME = [("kustomize-clusterip", "helm-default"), ("kustomize-keda", "helm-keda")]
+@pytest.mark.parametrize("name", ["kustomize-secured", "helm-secured"])
+def test_the_password_of_kafka_is_for_those_who_ask_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for where, pod in our_pods(kept(name)):
+        conf = settings(environment(kept(name), pod, where), monkeypatch)
+        (container,) = pod["spec"]["containers"]
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        found[container["name"]] = bool(conf.kafka_sasl_password)
+        assert "SASL_SSL" == conf.kafka_security_protocol
+        assert (str(Path(conf.kafka_ssl_cafile).parent) in mounted) == found[container["name"]]
+
+    assert {"worker": True, "topics": True, "gateway": False} == found
+
+
+SAME = [
+    ("kustomize-clusterip", "helm-default"),
+    ("kustomize-keda", "helm-keda"),
+    ("kustomize-secured", "helm-secured"),
+]
 # What only one of the two has: kustomize a namespace, helm a test, and a way for it.
 APART = {("Namespace", "orderflow"), ("Pod", "orderflow-test-ready")}
 APART |= {("NetworkPolicy", "orderflow-test")}
@@ -288,7 +311,10 @@ def essence(value: Any) -> Any:
             if key not in OF_THE_TOOL | {"imagePullPolicy", "namespace"}
         }
     if isinstance(value, list):
-        return [essence(one) for one in value]
+        found = [essence(one) for one in value]
+        # Variables, mounts: which comes first is the tool's choice.
+        by_name = all(isinstance(one, dict) and "name" in one for one in found)
+        return sorted(found, key=lambda one: one["name"]) if by_name else found
     return unhashed(value) if isinstance(value, str) else value
 
 

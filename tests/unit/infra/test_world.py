@@ -9,11 +9,12 @@ import pytest
 
 from app.parts import services_of
 from infra.local.errors import LocalError
+from infra.local.health import answers
 from infra.local.places import require_apart
 from infra.local.ports import LOOPBACK, Ports, free_ports
 from infra.local.process import Program, Stage, Started, start_ticks
 from infra.local.run import Run
-from infra.local.world import World
+from infra.local.world import World, foreign_check
 
 # Of the default saga.
 SERVICES = services_of()
@@ -507,3 +508,18 @@ def test_a_run_that_ends_shows_the_terminals_cursor_again(
     run.main()
 
     assert terminal == capsys.readouterr().out.endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "check"),
+    [
+        ({}, "kafka://b-1:9096"),
+        ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "kafka://b-1:9096"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "kafka+sasl_ssl://b-1:9096"),
+    ],
+)
+def test_a_kafka_with_tls_or_a_password_is_left_to_those_who_can_ask_it(
+    protocol: dict[str, str], check: str
+) -> None:
+    assert check == foreign_check("kafka", "b-1:9096,b-2:9096", protocol)
+    assert answers("kafka+sasl_ssl://b-1:9096")

@@ -53,6 +53,39 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
       {{- end }}
 {{- end -}}
 
+{{/* How whoever asks Kafka says who it is; nothing without a secret for it. */}}
+{{- define "orderflow.kafka.env" -}}
+{{- $secret := .Values.kafka.secret -}}
+{{- if $secret -}}
+{{- range list "KAFKA_SASL_USERNAME" "KAFKA_SASL_PASSWORD" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ . }}
+      optional: true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "orderflow.kafka.mount" -}}
+{{- if .Values.kafka.secret }}
+- name: kafka
+  mountPath: /etc/orderflow/kafka
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "orderflow.kafka.volume" -}}
+{{- with .Values.kafka.secret }}
+- name: kafka
+  secret:
+    secretName: {{ . }}
+    # Read by the group that the pod's account is in.
+    defaultMode: 0440
+{{- end -}}
+{{- end -}}
+
 {{/* The beginning of every pod's spec. */}}
 {{- define "orderflow.pod" -}}
 serviceAccountName: {{ include "orderflow.fullname" . }}
