@@ -71,13 +71,15 @@ def explain(rows: Sequence[Row], session_seconds: float) -> str:
             (
                 "Two waits follow each other. First the group must give the partitions to the "
                 "worker that stays. One that was killed is missed only when its last heartbeat is "
-                f"{session_seconds:g} s ago (`SESSION_TIMEOUT_SECONDS`), and the other hears of it "
-                "with its own next heartbeat, up to a third of that later; one that is told to "
-                "end leaves, so that nobody waits for it. This is the same with standbys and "
-                "without. Until then the survivor answers for its own partitions, which is 503 "
-                "but for `?allow=partial`. Then, the recovery: without standbys the survivor "
-                "reads the partitions' changelog into its tables, which takes longer the more "
-                "windows there are; a standby has read it all along, and has only to begin."
+                f"{session_seconds:g} s ago (`SESSION_TIMEOUT_SECONDS`); until then the survivor "
+                "answers for its own partitions, which is 503 but for `?allow=partial`. One that "
+                "is told to end leaves, and nobody waits for it. Either way the survivor hears of "
+                "it with its own next heartbeat, up to a third of that time-out later: standbys "
+                "change nothing of this. Then the recovery: without standbys the survivor reads "
+                "the partitions' changelog into its tables, longer the more windows there are; a "
+                "standby has read it all along, and has only to begin. From the moment that the "
+                "group gives partitions out until the recovery is over, no partition is answered "
+                "for, the survivor's own neither, and no order is counted."
             ),
         ]
     )
