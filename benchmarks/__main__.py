@@ -1,7 +1,8 @@
 """`make bench`: run every job, print the table, write it to docs/performance.md.
 
 `python -m benchmarks windows` runs one job and `--only faust,quixstreams` some of its systems:
-printed, not written. GROWTH=1 runs the growth job alone and writes its part of the page.
+printed, not written. GROWTH=1 runs the growth job alone and writes its part of the page, and
+TAKEOVER=1 the takeover job, which `make bench` leaves out.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 
 from benchmarks import lessons, recovery, results, saga
 from benchmarks.edge import job as edge
+from benchmarks.takeover import job as takeover
 from benchmarks.windows import growth, job
 
 Measured = tuple[list[results.Result], str]
@@ -21,17 +23,21 @@ QUICK_RATE, QUICK_SECONDS = 100, 15
 async def main() -> int:
     """Run the jobs; non-zero if a result is not what it must be."""
     quick = os.environ.get("QUICK") == "1"
-    if os.environ.get("GROWTH") == "1":
-        return await grow(quick=quick)
+    for name, (run_apart, apart) in APART.items():
+        if os.environ.get(name) == "1":
+            found, section = await run_apart(quick=quick)
+            print(section)
+            results.write_apart(apart, found, section)
+            return 0 if results.acceptable(found) else 1
     asked = arguments()
     found: list[results.Result] = []
     sections: list[str] = []
-    for name, measure in JOBS.items():
-        if asked.job in ("all", name):
-            print(f"{name} ...", flush=True)
-            ran, section = await measure(asked, quick=quick)
-            found += ran
-            sections.append(section)
+    chosen = JOBS if asked.job == "all" else {asked.job: (JOBS | LONGER)[asked.job]}
+    for name, measure in chosen.items():
+        print(f"{name} ...", flush=True)
+        ran, section = await measure(asked, quick=quick)
+        found += ran
+        sections.append(section)
     print(results.table(found))
     print("\n\n".join(sections))
     if asked.job == "all" and not asked.only:
@@ -74,6 +80,17 @@ async def the_lessons(_asked: argparse.Namespace, *, quick: bool) -> Measured:
     return ([], "") if quick else await lessons.run(quick=False)
 
 
+async def grow(*, quick: bool) -> Measured:
+    """More and more events by ours."""
+    found = await growth.run(quick=quick)
+    return found, growth.explain(found)
+
+
+async def take_overs(asked: argparse.Namespace, *, quick: bool) -> Measured:
+    """A worker ends, and another takes its windows over."""
+    return await takeover.run(quick=quick, sizes=[asked.events] if asked.events else ())
+
+
 JOBS = {
     "windows": windows,
     "recovery": recoveries,
@@ -81,25 +98,20 @@ JOBS = {
     "edge": the_edge,
     "lessons": the_lessons,
 }
+# Not among those of `make bench`: it would take twice as long.
+LONGER = {"takeover": take_overs}
+# Jobs that are run alone and have a part of the page to themselves, by the variable that asks.
+APART = {"GROWTH": (grow, results.GROWTH), "TAKEOVER": (takeover.run, results.TAKEOVER)}
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("job", nargs="?", choices=["all", *JOBS], default="all")
+    parser.add_argument("job", nargs="?", choices=["all", *JOBS, *LONGER], default="all")
     parser.add_argument("--only", default="", help="systems of the windows job, by their names")
     parser.add_argument("--rounds", type=int, default=1, help="how often the windows job is run")
-    parser.add_argument("--events", type=int, help="how many events in the windows job")
+    parser.add_argument("--events", type=int, help="how many, in the windows and takeover jobs")
     return parser.parse_args()
-
-
-async def grow(*, quick: bool) -> int:
-    """The growth job, and its part of the page."""
-    found = await growth.run(quick=quick)
-    section = growth.explain(found)
-    print(section)
-    results.write_growth(found, section)
-    return 0 if results.acceptable(found) else 1
 
 
 if __name__ == "__main__":

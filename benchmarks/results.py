@@ -11,9 +11,26 @@ from pydantic.alias_generators import to_camel
 ROOT = Path(__file__).parents[1]
 LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
-GROWTH = LATEST.with_name("growth.json")
 BEGIN, END = FIGURES = ("<!-- figures: written by `make bench` -->", "<!-- end of figures -->")
-GROWTH_FIGURES = ("<!-- growth: written by `make bench GROWTH=1` -->", "<!-- end of growth -->")
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Where a job's results go that is run apart from the others: a file, and a part of the page
+    between two marks."""
+
+    file: Path
+    figures: tuple[str, str]
+
+
+GROWTH = Apart(
+    LATEST.with_name("growth.json"),
+    ("<!-- growth: written by `make bench GROWTH=1` -->", "<!-- end of growth -->"),
+)
+TAKEOVER = Apart(
+    LATEST.with_name("takeover.json"),
+    ("<!-- takeover: written by `make bench TAKEOVER=1` -->", "<!-- end of takeover -->"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +99,11 @@ def write(results: list[Result], sections: list[str]) -> None:
     PAGE.write_text(replaced(PAGE.read_text(), FIGURES, body))
 
 
-def write_growth(results: list[Result], section: str) -> None:
-    """Write `growth.json`, and the growth's part of the performance page."""
-    _write_records(GROWTH, results)
+def write_apart(apart: Apart, results: list[Result], section: str) -> None:
+    """Write the file and the part of the performance page of such a job."""
+    _write_records(apart.file, results)
     body = f"Machine: {machine()}.\n\n{section}"
-    PAGE.write_text(replaced(PAGE.read_text(), GROWTH_FIGURES, body))
+    PAGE.write_text(replaced(PAGE.read_text(), apart.figures, body))
 
 
 def _write_records(path: Path, results: list[Result]) -> None:

@@ -4,18 +4,27 @@ Faust gives each question of a recovery a time, and takes one that ran out for t
 end: the recovery is over for good, which nothing says, and no stream flows from then on, after no
 rebalance either. Here a question takes as long as it takes. The next rebalance ends it, and what
 asks has an end of its own that ends the process.
+
+Nor does a recovery go on that a rebalance has ended. Faust takes that end for the end of the
+reading, where it was reading, and goes to standbys that are the next recovery's: nothing is known
+of them yet, not even where to begin, which ended the process.
 """
 
+import inspect
 from typing import Any
 
 from faust.tables import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import RebalanceAgain, Recovery
 
 
 class PatientRecovery(Recovery):
     """Recovery that waits until the next rebalance, or until the service is stopped."""
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
+        if self.signal_recovery_start.is_set():
+            if inspect.iscoroutine(coro):
+                coro.close()
+            raise RebalanceAgain
         await super()._wait(coro)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:

@@ -34,6 +34,7 @@ from rocksdict import WriteBatch
 from app.streaming.chunk import ChunkSchema
 from app.streaming.observers import TableFigures, TableObserver
 from app.streaming.publisher import PublishError
+from app.streaming.store import store_of
 
 VERSION = struct.Struct(">Q")
 # Below what brokers take by default (1,048,588 bytes): a chunk's changes fit into one batch.
@@ -74,8 +75,7 @@ class ChunkTable(faust.Table):
     overtaken: dict[int, set[bytes]]
 
     def _new_store(self) -> Any:
-        # Given as `store=`, a URL without a path counts as none.
-        return self._new_store_by_url("rocksdb://")
+        return store_of(self)
 
     def held(self) -> frozenset[int]:
         """The partitions that are this process's and recovered: what it can answer for."""

@@ -68,8 +68,8 @@ def test_a_page_without_the_marks_is_left_alone(page: str):
         results.replaced(page, ("<!-- a -->", "<!-- b -->"), "new")
 
 
-def test_the_real_page_has_both_parts():
+def test_the_real_page_has_all_parts():
     page = results.PAGE.read_text()
 
-    for marks in (results.FIGURES, results.GROWTH_FIGURES):
+    for marks in (results.FIGURES, results.GROWTH.figures, results.TAKEOVER.figures):
         assert "new" in results.replaced(page, marks, "new")
