@@ -88,7 +88,9 @@ async def place(size: int) -> AsyncIterator[Place]:
         tempfile.TemporaryDirectory(prefix="orderflow-bench-") as folder,
         LocalServers(Path(folder) / "servers", lasting=True) as servers,
     ):
-        owners = GroupOwners(servers.kafka, GROUP, request_seconds=REQUEST_SECONDS)
+        owners = GroupOwners(
+            Settings(kafka_bootstrap_servers=servers.kafka), GROUP, request_seconds=REQUEST_SECONDS
+        )
         async with aiohttp.ClientSession() as session:
             made = Place(servers, topic.Source(servers.kafka), owners, session)
             try:
