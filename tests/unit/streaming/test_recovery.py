@@ -9,7 +9,7 @@ from faust.tables.recovery import Recovery
 
 from app.streaming import install
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 STANDBY = "a record that was fetched for a standby"
 
 
