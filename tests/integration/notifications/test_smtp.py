@@ -67,7 +67,6 @@ async def desk(server: MailServer, local_servers: LocalServers) -> AsyncIterator
         smtp_url=server.url,
         smtp_from="Shop <shop@shop.example>",
         smtp_attempts=3,
-        smtp_timeout_seconds=20.0,
     )
     resources = Resources.connect(settings)
     yield Desk(server, resources)

@@ -151,9 +151,9 @@ async def test_once_nothing_answers_any_more_the_rest_is_not_tried() -> None:
 async def test_the_rate_spreads_the_orders_evenly() -> None:
     shop = Shop()
 
-    posted = await send(shop, 11, rate=50)
+    posted = await send(shop, 11, rate=5)
 
-    assert 0.2 <= posted.ended - posted.began < 2.0
+    assert 2.0 <= posted.ended - posted.began < 20.0
 
 
 async def test_a_reader_that_fails_ends_the_run_with_its_error() -> None:
