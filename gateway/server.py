@@ -3,7 +3,7 @@
 import asyncio
 import select
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -261,7 +261,12 @@ async def nobody_waits(site: web.TCPSite) -> None:
     and its client could not know whether the request was read. uvloop takes all that wait at
     once; asyncio makes a transport of what it took a moment later, and abandons it where the
     listening has ended by then: hence two such moments in a row."""
-    listening = site._server.sockets if site._server is not None else ()  # type: ignore[attr-defined]  # noqa: SLF001 (aiohttp has no way)
+    server = site._server  # noqa: SLF001 (aiohttp has no way)
+    await nobody_connects(server.sockets if server is not None else ())  # type: ignore[attr-defined]
+
+
+async def nobody_connects(listening: Sequence[Any]) -> None:
+    """As `nobody_waits`, of sockets that listen on this loop."""
     quiet = 0
     for _ in range(QUIET_MOMENTS):
         quiet = 0 if select.select(listening, (), (), 0)[0] else quiet + 1

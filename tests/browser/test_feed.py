@@ -15,6 +15,7 @@ from aiohttp import web
 from playwright.async_api import Browser, expect
 
 from app.console import FILES, PAGE, Console
+from gateway.server import nobody_waits
 from tests.browser.conftest import PATIENCE_MS, tab
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
@@ -127,6 +128,8 @@ async def feeding() -> AsyncIterator[Feed]:
     try:
         yield feed
     finally:
+        # The browser may be connecting just now.
+        await nobody_waits(site)
         await runner.cleanup()
 
 
@@ -187,7 +190,8 @@ async def test_a_feed_that_breaks_off_is_said_and_comes_back(browser: Browser) -
         await expect(live).to_have_text("Live")
 
         feed.refuses = True
-        await expect(live).to_contain_text("Reconnecting: Attempt 2")
+        # Each is shown for so long as the page waits: a busy machine may look at the next.
+        await expect(live).to_contain_text(re.compile(r"Reconnecting: Attempt [2-9]"))
         await expect(live).to_have_attribute("data-state", "reconnecting")
         feed.refuses = False
         await expect(live).to_have_text("Live")

@@ -80,7 +80,7 @@ async def test_a_worker_that_comes_back_at_another_port_at_once_is_ready(
     worker.kill9()
     with start_worker(servers, "worker-1") as moved:
         assert moved.port != worker.port
-        assert moved.is_ready()
+        await eventually(moved.is_ready, END_SECONDS, "it is ready")
 
 
 async def test_sigterm_under_load_loses_nothing_and_the_worker_ends_cleanly(
@@ -138,7 +138,8 @@ async def _hostile_records(shop: Shop) -> None:
     assert 3 * len(groups) == len(letters), "each group gave each of them up"
     assert len(groups) == sum("dlq-truncated" in headers for headers in about)
     assert len(groups) == sum("unreadable" in headers for headers in about)
-    assert all(worker.is_ready() for worker in shop.workers.values())
+    for worker in shop.workers.values():
+        await eventually(worker.is_ready, END_SECONDS, f"{worker.name} is ready")
 
 
 async def test_a_worker_answers_for_orders_that_another_accepted_and_processed(

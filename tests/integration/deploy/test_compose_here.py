@@ -23,6 +23,8 @@ from tests.unit.deploy.compose import environment_of, services
 
 pytestmark = pytest.mark.timeout(240)
 
+# One look has seconds, which a busy machine may need for anything.
+PATIENCE_SECONDS = 60
 ORDER = {"userId": "ada", "items": [{"productId": "ITEM-0007", "quantity": 2, "price": 4.50}]}
 
 
@@ -61,6 +63,11 @@ def start_all(stack: ExitStack, *processes: Process) -> None:
         process.wait_ready()
 
 
+def becomes_healthy(system: System, name: str, process: Process) -> bool:
+    """Whether its check says so, asked again as Docker does."""
+    return wait_until(lambda: system.here.healthy(name, process), PATIENCE_SECONDS)
+
+
 def ask(url: str, body: Any = None, **headers: str) -> tuple[dict[str, str], Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
@@ -71,12 +78,13 @@ def ask(url: str, body: Any = None, **headers: str) -> tuple[dict[str, str], Any
 def test_every_service_is_healthy_by_its_own_check(system: System) -> None:
     replicas = [("worker", system.worker), ("worker", system.second), ("payment", system.payment)]
     for name, process in [*replicas, ("gateway", system.gateway)]:
-        assert system.here.healthy(name, process), process.log_tail()
+        assert becomes_healthy(system, name, process), process.log_tail()
 
 
 def test_kafka_answers_containers_and_the_host(system: System) -> None:
     for name in ("kafka", "kafka_host"):
-        assert kafka_answers(LOOPBACK, system.here.port[name])
+        port = system.here.port[name]
+        assert wait_until(lambda port=port: kafka_answers(LOOPBACK, port), PATIENCE_SECONDS)  # type: ignore[misc]
 
 
 def test_an_order_sent_to_nginx_is_confirmed(system: System) -> None:
@@ -114,7 +122,7 @@ def test_a_replica_that_is_killed_comes_back_into_its_group(system: System) -> N
     replica.start()
     replica.wait_ready()
 
-    assert system.here.healthy("worker", replica)
+    assert becomes_healthy(system, "worker", replica)
 
 
 def test_a_worker_that_is_stopped_leaves_and_its_check_says_so(system: System) -> None:
@@ -123,7 +131,7 @@ def test_a_worker_that_is_stopped_leaves_and_its_check_says_so(system: System) -
     assert replica.terminate(), replica.log_tail()
 
     assert not system.here.healthy("worker", replica)
-    assert wait_until(lambda: system.here.healthy("worker", system.worker), 20)
+    assert becomes_healthy(system, "worker", system.worker)
 
 
 async def test_kafka_takes_every_setting_as_it_is_written(system: System) -> None:

@@ -15,7 +15,7 @@ from gateway.app import make_app
 from gateway.keys import WORKERS
 from gateway.openapi import OWN
 from gateway.proxy import PREFIX
-from gateway.server import GatewayRunner, nobody_waits
+from gateway.server import GatewayRunner, nobody_connects, nobody_waits
 from gateway.workers import Worker
 from tests.openapi import Reference, of_gateway
 
@@ -147,6 +147,8 @@ async def raw_upstream(reply: bytes = b"") -> AsyncIterator[Raw]:
     raw.port = server.sockets[0].getsockname()[1]
     async with server:
         yield raw
+        # As of an `Upstream`.
+        await nobody_connects(server.sockets)
 
 
 @dataclass
@@ -218,6 +220,8 @@ async def gateway(
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         ) as client:
             yield Gateway(site.port, runner.app, runner, client)
+        # Nor is a connection left behind of a request that the test gave up.
+        await nobody_waits(site)
     finally:
         await runner.cleanup()
     assert [] == reference.faults

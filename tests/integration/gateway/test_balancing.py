@@ -102,7 +102,8 @@ async def test_a_worker_that_answers_checks_too_late_is_taken_out_and_comes_back
     await hung.start()
     try:
         async with gateway(hung, gateway_connect_timeout_seconds=0.1) as front:
-            assert 1 == front.live
+            # On a busy machine the first checks may be late.
+            await until(lambda: front.live == 1)
             late.set()
             await until(lambda: front.live == 0)
             late.clear()

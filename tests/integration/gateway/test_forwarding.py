@@ -272,7 +272,7 @@ async def test_a_streamed_answer_reaches_the_client_as_it_comes() -> None:
 
 
 async def test_a_stream_may_last_longer_than_the_time_limit_for_an_answer() -> None:
-    limit = 0.4
+    limit = 1.0  # by when also a busy machine has the answer's head
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

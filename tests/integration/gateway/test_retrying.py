@@ -19,6 +19,8 @@ from tests.integration.gateway.servers import (
 
 pytestmark = pytest.mark.timeout(30)
 
+# Short to wait for, and long enough that a busy machine has done what is quick by then.
+LITTLE_SECONDS = 1.0
 IDEMPOTENT = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]
 KEY = {"Idempotency-Key": "k1"}
 
@@ -60,7 +62,7 @@ async def test_a_worker_that_does_not_accept_in_time_is_passed_over() -> None:
                 stuck,
                 sound,
                 gateway_health_interval_seconds=SELDOM_SECONDS,
-                gateway_connect_timeout_seconds=0.1,
+                gateway_connect_timeout_seconds=LITTLE_SECONDS,
             ) as front,
         ):
             front.workers[0].mark_live()
@@ -196,7 +198,7 @@ async def test_a_worker_that_does_not_answer_in_time_is_a_504_and_no_other_is_as
     async with (
         upstream(answer=never) as slow,
         upstream(answer=never) as other,
-        gateway(slow, other, gateway_timeout_seconds=0.1) as front,
+        gateway(slow, other, gateway_timeout_seconds=LITTLE_SECONDS) as front,
     ):
         async with front.client.get("/api/orders") as answer:
             assert 504 == answer.status

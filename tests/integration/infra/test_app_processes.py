@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from infra.local.errors import ProgramDiedError
-from infra.local.health import http_ok
+from infra.local.health import http_ok, wait_until
 from infra.local.testing import LocalServers, make_topics, start_gateway, start_worker
 
 pytestmark = pytest.mark.timeout(240)
+# One look has two seconds, which a busy machine may need for anything.
+PATIENCE_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def test_a_killed_worker_comes_back_at_its_port_and_the_gateway_finds_it(
         start_gateway(servers, [worker]) as gateway,
     ):
         first = (worker.pid, worker.url)
-        assert http_ok(f"{gateway.url}/readyz")
+        assert wait_until(lambda: http_ok(f"{gateway.url}/readyz"), PATIENCE_SECONDS)
 
         worker.kill9()
         assert not worker.alive()
@@ -36,7 +38,7 @@ def test_a_killed_worker_comes_back_at_its_port_and_the_gateway_finds_it(
 
         assert worker.pid != first[0]
         assert worker.url == first[1]
-        assert worker.is_ready()
+        assert wait_until(worker.is_ready, PATIENCE_SECONDS)
         assert worker.terminate(), worker.log_tail()
 
 

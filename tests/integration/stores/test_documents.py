@@ -21,7 +21,9 @@ from infra.local.testing import LocalServers
 from tests.builders import order, order_id
 from tests.kafka import eventually
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(120)
+# Also a busy machine's server, started just now, answers within it.
+MONGO_SECONDS = 3.0
 
 State = dict[str, Any]
 
@@ -242,13 +244,13 @@ def test_a_write_that_the_server_refuses_for_good_is_no_passing_fault() -> None:
         raise refused
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_a_stopped_server_is_a_passing_fault_and_its_data_is_there_again(
     tmp_path: Path,
 ) -> None:
     with LocalServers(tmp_path, only=("mongo",)) as servers:
         database = mongo.connect(
-            Settings(mongodb_url=servers.mongodb_url, mongo_timeout_seconds=1.0)
+            Settings(mongodb_url=servers.mongodb_url, mongo_timeout_seconds=MONGO_SECONDS)
         )
         store = repositories.payments(database)
         paid = Payment(order_id(1), 255, PaymentStatus.CHARGED, "1", "pay-1")
@@ -263,7 +265,8 @@ async def test_a_stopped_server_is_a_passing_fault_and_its_data_is_there_again(
             await store.save([(order_id(2), fresh[order_id(2)], paid)])
         with pytest.raises(TransientStoreError):
             await mongo.ping(database)
-        assert time.monotonic() - began < 3 * 1.0 + 3.0
+        # A time limit for each of the three, and one for a busy machine.
+        assert time.monotonic() - began < 4 * MONGO_SECONDS
 
         servers.start("mongo")
 
@@ -273,5 +276,5 @@ async def test_a_stopped_server_is_a_passing_fault_and_its_data_is_there_again(
             except TransientStoreError:
                 return None
 
-        assert paid == await eventually(again, 20, "the payment can be read again")
+        assert paid == await eventually(again, 60, "the payment can be read again")
         await mongo.close(database)

@@ -15,9 +15,11 @@ from app.stores.locks import KEY_PREFIX, TOKEN_KEY, FencedLocks, Lease, LockObse
 from infra.local.testing import LocalServers
 from tests.kafka import eventually
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 HOLDERS = 20
+# Also a busy machine's Redis, started just now, answers within it.
+REDIS_SECONDS = 3.0
 
 
 def locks(redis: Redis, *, lease: float = 30.0, wait: float = 20.0, **more: Any) -> FencedLocks:
@@ -101,7 +103,7 @@ async def test_a_waiting_holder_gets_the_lock_when_it_is_released(redis: Redis) 
 
     await locks(redis).release(first)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert first.token < (await waiting).token
 
 
@@ -131,7 +133,7 @@ async def test_tokens_grow_with_every_grant_whatever_is_locked(redis: Redis) -> 
 async def test_a_lease_that_ran_out_is_free_and_the_next_token_is_higher(redis: Redis) -> None:
     first = await locks(redis, lease=0.2).acquire(["apple"])
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         second = await locks(redis).acquire(["apple"])
 
     assert first.token < second.token
@@ -221,7 +223,9 @@ def lone_redis(tmp_path: Path) -> Any:
 
 def connect(servers: LocalServers) -> Resources:
     """Connected as a worker connects."""
-    return Resources.connect(Settings(redis_url=servers.redis_url, redis_timeout_seconds=1.0))
+    return Resources.connect(
+        Settings(redis_url=servers.redis_url, redis_timeout_seconds=REDIS_SECONDS)
+    )
 
 
 @pytest.mark.parametrize("how", ["stop", "pause"])
@@ -237,8 +241,8 @@ async def test_without_redis_locks_are_refused_within_its_time_limit(
         with pytest.raises(LeaseUnavailableError, match="Redis"):
             await mine.acquire(["pear"])
         await mine.release(held)
-        # A time limit for each of the two, and a second for a busy machine.
-        assert time.monotonic() - began < 2 * 1.0 + 1.0
+        # A time limit for each of the two, and one for a busy machine.
+        assert time.monotonic() - began < 3 * REDIS_SECONDS
     finally:
         lone_redis.start("redis") if how == "stop" else lone_redis.resume("redis")
 
@@ -248,7 +252,7 @@ async def test_without_redis_locks_are_refused_within_its_time_limit(
         except LeaseUnavailableError:
             return None
 
-    lease = await eventually(again, 10, "Redis grants locks again")
+    lease = await eventually(again, 30, "Redis grants locks again")
     assert held.token < lease.token
     await resources.close()
 

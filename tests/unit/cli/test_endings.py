@@ -94,7 +94,8 @@ async def test_an_order_that_hears_events_moves() -> None:
         heard = [{"event": f"E{n}", "at": "2024-01-01T00:00:02.000000Z"} for n in range(query)]
         return {"a": order("a", "PENDING", history=heard) if query < 20 else order("a")}
 
-    endings = await wait_for_ends(Orders(look).collection, ["a"], limit=60, stalled=0.05, poll=0.01)
+    # All looks together take longer than what counts as stalled, and none of them nearly so long.
+    endings = await wait_for_ends(Orders(look).collection, ["a"], limit=60, stalled=1.5, poll=0.1)
 
     assert [] == endings.pending
 

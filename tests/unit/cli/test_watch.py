@@ -27,6 +27,7 @@ from app.cli.watch import Watch, watch
 from app.cli.watch.asked import Asker
 from app.cli.watch.screen import HEIGHT, WIDTH, document, line, screen, spark
 from app.cli.watch.view import History, Sample, View
+from gateway.server import nobody_waits
 from infra.local.ports import free_ports
 from tests.kafka import eventually
 
@@ -216,6 +217,7 @@ class Stub:
         self.status: dict[str, int] = {}
         self.asked: list[str] = []
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -228,12 +230,15 @@ class Stub:
         app.router.add_get("/{path:.*}", self.handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await self._site.start()
 
     async def stop(self) -> None:
-        if self._runner is not None:
+        if self._runner is not None and self._site is not None:
+            # The command, in a process of its own, may be connecting just now.
+            await nobody_waits(self._site)
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._site = None
 
 
 @pytest.fixture

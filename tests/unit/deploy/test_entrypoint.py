@@ -88,7 +88,7 @@ def test_the_command_takes_the_place_of_the_script_and_keeps_its_exit_status(
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=60)
 
     assert int(output) == process.pid
     assert process.returncode == 78

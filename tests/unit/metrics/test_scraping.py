@@ -39,7 +39,7 @@ def asked(text: bytes) -> float:
 async def test_scrapes_that_come_together_share_one_rendering_after_the_first() -> None:
     registry = CollectorRegistry()
     counted = Counted(registry)
-    scrapes = Scrapes(registry, between=0.01)
+    scrapes = Scrapes(registry, between=0.01, clock=lambda: 100.0)
 
     texts = await asyncio.gather(*(scrapes.text() for _ in range(50)))
 
@@ -60,7 +60,7 @@ async def test_a_scrape_after_a_pause_is_answered_at_once() -> None:
 async def test_a_scraper_that_leaves_takes_nobody_elses_answer_along() -> None:
     registry = CollectorRegistry()
     Counted(registry)
-    scrapes = Scrapes(registry, between=0.05)
+    scrapes = Scrapes(registry, between=0.05, clock=lambda: 100.0)
     await scrapes.text()
     leaving, staying = (asyncio.create_task(scrapes.text()) for _ in range(2))
     await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.streaming.fetching import require_working
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 REFUSED = "Unexpected error in join group response"
 
 

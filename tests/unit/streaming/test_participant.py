@@ -22,7 +22,7 @@ from app.streaming import (
 )
 from app.streaming.chunk import sizes, split
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 # Of the event loop: far more than a lane needs for a batch and its retries.
 TURNS = 1000
 NO_WAIT = Backoff(uniform=lambda low, high: 0.0)

@@ -15,7 +15,7 @@ from app.streaming import chunks, install
 from app.streaming.tracker import CommitTracker
 from app.streaming.transport import Consumer
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 
 
 ORDERS = TP("orders", 0)

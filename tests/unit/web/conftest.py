@@ -80,14 +80,20 @@ SETTINGS = Settings(
     wait_max_seconds=30,
     waiters_max=2,
     wait_poll_seconds=0.001,
-    produce_timeout_seconds=0.2,
-    read_your_writes_seconds=0.05,
+    # A busy machine does everything within these.
+    produce_timeout_seconds=30.0,
+    read_your_writes_seconds=30.0,
 )
+# For tests of what comes when they are over.
+HURRIED = SETTINGS.model_copy(
+    update={"produce_timeout_seconds": 0.2, "read_your_writes_seconds": 0.05}
+)
+hurried = pytest.mark.parametrize("world", [HURRIED], indirect=True, ids=["hurried"])
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with made_of(SETTINGS) as made:
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with made_of(getattr(request, "param", SETTINGS)) as made:
         yield made
 
 

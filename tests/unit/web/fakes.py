@@ -17,7 +17,7 @@ from app.stores.errors import LeaseUnavailableError, TransientStoreError
 from app.stores.idempotency import Begun, Fresh, InFlight, Mismatch, Note, Replay
 from app.stores.locks import Lease
 
-UNTIL_SECONDS = 5.0
+UNTIL_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -161,6 +161,7 @@ class FakeDatabase:
         self.collections: dict[str, FakeCollection] = defaultdict(lambda: FakeCollection(self))
         self.down = False
         self.hangs = False
+        self.hung = asyncio.Event()
         self.go_on = asyncio.Event()
 
     def __getitem__(self, name: str) -> FakeCollection:
@@ -174,6 +175,7 @@ class FakeDatabase:
         if self.down:
             raise AutoReconnect("away")
         if self.hangs:
+            self.hung.set()
             await self.go_on.wait()
 
     def store(self, order: Order) -> None:

@@ -10,7 +10,7 @@ from app.domain.order import HistoryEntry, Order
 from app.events import CancellationRequested, InventoryReleased, PaymentRefunded
 from app.stores.repositories import ORDERS
 from app.topics import ORDER
-from tests.unit.web.conftest import World, heard
+from tests.unit.web.conftest import World, heard, hurried
 from tests.unit.web.fakes import until
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -127,6 +127,7 @@ async def test_a_request_that_is_not_in_the_log_is_not_taken(world: World) -> No
     assert "2" == response.headers["Retry-After"]
 
 
+@hurried
 async def test_a_publish_that_hangs_is_given_up(world: World) -> None:
     order_id = await placed(world)
     world.log.open.clear()
@@ -137,6 +138,7 @@ async def test_a_publish_that_hangs_is_given_up(world: World) -> None:
     assert 503 == response.status
 
 
+@hurried
 async def test_whether_there_is_an_order_is_not_denied_while_redis_is_away(world: World) -> None:
     world.redis.down = True
 

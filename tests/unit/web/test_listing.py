@@ -164,7 +164,9 @@ parameters: Any = st.dictionaries(
 PATHS = ("/orders", "/sagas", "/users", "/inventory", "/inventory/p/history")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(path=st.sampled_from(PATHS), query=parameters)
 async def test_no_query_whatever_breaks_the_server(
     world: World, path: str, query: dict[str, str]

@@ -11,7 +11,7 @@ from app.events import OrderPlaced
 from app.stores.repositories import ORDERS
 from app.topics import ORDER
 from tests.kafka import eventually
-from tests.unit.web.conftest import BODY, TOTAL, World
+from tests.unit.web.conftest import BODY, TOTAL, World, hurried
 from tests.unit.web.fakes import until
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -70,10 +70,11 @@ async def accepted_in_the_end(world: World, **headers: str) -> ClientResponse:
         response = await world.post(**headers)
         return None if response.status == 503 else response
 
-    response: ClientResponse = await eventually(posted, 5, "a post is accepted")
+    response: ClientResponse = await eventually(posted, 60, "a post is accepted")
     return response
 
 
+@hurried
 async def test_a_publish_that_hangs_is_given_up(world: World) -> None:
     world.log.open.clear()
 
@@ -341,6 +342,7 @@ async def test_an_accepted_order_not_yet_stored_is_waited_for(world: World) -> N
     assert "RUNNING" == (await response.json())["saga"]["state"]
 
 
+@hurried
 async def test_an_accepted_order_that_is_stored_late_is_pending(world: World) -> None:
     accepted = await (await world.post()).json()
 
@@ -352,6 +354,7 @@ async def test_an_accepted_order_that_is_stored_late_is_pending(world: World) ->
     assert [{"event": "OrderPlaced", "at": "2026-01-31T12:00:00.123456Z"}] == answer["history"]
 
 
+@hurried
 async def test_the_worker_that_accepted_remembers_without_redis(world: World) -> None:
     world.redis.down = True
     accepted = await (await world.post()).json()
@@ -361,6 +364,7 @@ async def test_the_worker_that_accepted_remembers_without_redis(world: World) ->
     assert 200 == response.status
 
 
+@hurried
 async def test_an_order_of_which_only_steps_were_heard_is_not_stored_yet(world: World) -> None:
     order_id = str(uuid4())
     world.database.store(
@@ -373,6 +377,7 @@ async def test_an_order_of_which_only_steps_were_heard_is_not_stored_yet(world: 
     assert "1" == response.headers["Retry-After"]
 
 
+@hurried
 async def test_whether_an_order_exists_is_not_denied_while_redis_is_away(world: World) -> None:
     world.redis.down = True
 

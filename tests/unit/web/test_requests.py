@@ -186,7 +186,9 @@ almost_orders = st.fixed_dictionaries(
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=200,
+    deadline=None,
 )
 @given(body=anything | almost_orders | valid_bodies)
 async def test_no_json_whatever_breaks_the_server(world: World, body: Any) -> None:
@@ -198,7 +200,9 @@ async def test_no_json_whatever_breaks_the_server(world: World, body: Any) -> No
     await response.json(content_type=None)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(body=st.binary(max_size=200))
 async def test_no_bytes_whatever_break_the_server(world: World, body: bytes) -> None:
     response = await world.client.post(

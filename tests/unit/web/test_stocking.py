@@ -123,7 +123,7 @@ async def test_a_client_that_leaves_does_not_leave_its_lock(world: World) -> Non
     shelve(world)
     world.database.hangs = True
     change = asyncio.create_task(put(world, 50))
-    await asyncio.sleep(0.05)
+    await until(world.database.hung.is_set)
     change.cancel()
     await asyncio.gather(change, return_exceptions=True)
 

@@ -155,7 +155,9 @@ anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 bodies = st.dictionaries(st.sampled_from(["userId", "name", "email", "x"]), anything) | anything
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(body=bodies, path=st.sampled_from(["/users", "/inventory/p", "/orders/x/cancel"]))
 async def test_no_body_whatever_breaks_the_server(world: World, body: Any, path: str) -> None:
     response = await world.client.request(

@@ -2,7 +2,7 @@
 
 from app.domain.payment import Payment, PaymentStatus
 from app.stores import repositories
-from tests.unit.web.conftest import World
+from tests.unit.web.conftest import World, hurried
 
 ORDER_ID = "0b0d6c1e-5d2c-4f0e-9a50-7a1f5a3e9f10"
 
@@ -122,6 +122,7 @@ async def test_a_service_that_has_not_joined_makes_a_worker_unready(world: World
     assert 503 == (await world.get("/readyz")).status
 
 
+@hurried
 async def test_a_worker_that_is_to_stop_says_so_when_checked_and_serves_all_else(
     world: World,
 ) -> None:
