@@ -4,8 +4,10 @@
 # known here once it is part of one.
 SAGA_ORDERS = ("inventory,payment", "payment,inventory")
 STEP_NAMES = tuple(dict.fromkeys(name for order in SAGA_ORDERS for name in order.split(",")))
-# A service for each step, and those that every system has.
-SERVICE_NAMES = ("order", *STEP_NAMES, "notification", "audit", "analytics", "movies")
+# Those that an order waits for: who decides, and a service for each step.
+SAGA_NAMES = ("order", *STEP_NAMES)
+# Every system has these too.
+SERVICE_NAMES = (*SAGA_NAMES, "notification", "audit", "analytics", "movies")
 
 
 def saga_order_of(service: str) -> str:

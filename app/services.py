@@ -24,6 +24,7 @@ from app.kafka import KafkaSettingError, client_options, credentials
 from app.logs import Allowance
 from app.metrics.registry import REGISTRY
 from app.metrics.worker import WorkerMetrics
+from app.parts import SAGA_NAMES
 from app.resources import Resources
 from app.saga import SAGAS
 from app.service_app import ServiceApp, end_process
@@ -170,6 +171,7 @@ def make_app(name: str, conf: Settings, *, main: bool, spans: Spans | None = Non
         chunk_max_records=FOLDED_RECORDS if name == "analytics" else conf.chunk_max_records,
         chunk_max_bytes=FOLDED_BYTES if name == "analytics" else CHUNK_MAX_BYTES,
         drain_timeout=conf.drain_timeout_seconds,
+        fetch_gap=conf.fetch_gap_seconds if name in SAGA_NAMES else conf.fetch_gap_aside_seconds,
     )
     return app
 

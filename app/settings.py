@@ -82,6 +82,11 @@ class Settings(KafkaSettings, EdgeSettings):
     chunk_max_records: int = Field(default=500, ge=1, le=10_000)
     batch_max_records: int = Field(default=1000, ge=1, le=20_000)
     poll_max_records: int = Field(default=3000, ge=1)
+    # After a fetch of few records so long nothing is fetched, for the next to bring more: in the
+    # services of the saga, of which an order meets some three one after the other, and in all
+    # others, for which nobody waits.
+    fetch_gap_seconds: float = Field(default=0.03, ge=0, le=1)
+    fetch_gap_aside_seconds: float = Field(default=0.2, ge=0, le=5)
 
     # Saga: an order not ended after so long is cancelled with TIMEOUT. Above the longest outage of
     # a step that an order is meant to survive.

@@ -12,6 +12,7 @@ stepped over, and handed on as a record without content, so that it becomes a de
 where the original lies.
 """
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from mode.services import Service
 from mode.utils.futures import maybe_async
+
+from app.streaming.pacing import Pace
 
 # A client that has given up does so for good; soon enough beside a session's seconds.
 LOOK_SECONDS = 1.0
@@ -35,6 +38,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __init__(self, consumer: Any, *, loop: Any, **kwargs: Any) -> None:
         super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+        self._pace = Pace(consumer.transport.fetch_gap)
 
     async def start(self) -> None:
         """Start here, as any service does."""
@@ -103,8 +107,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         async def take(partitions: Any, most: int | None) -> Any:
             return await fetch(consumer, partitions, timeout, most or max_records)
 
+        # Before Faust looks whether anything may flow: that may change meanwhile.
+        await asyncio.sleep(self._pace.left)
         only = None if active_partitions is None else Only(active_partitions)
-        return await stepping_over(consumer, only, take, self.log)
+        taken = await stepping_over(consumer, only, take, self.log)
+        self._pace.took(sum(map(len, taken.values())))
+        return taken
 
 
 def require_working(consumer: Any) -> None:

@@ -266,12 +266,14 @@ class Transport(driver.Transport):
         chunk_max_records: int = CHUNK_MAX_RECORDS,
         chunk_max_bytes: int = CHUNK_MAX_BYTES,
         drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
+        fetch_gap: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(url, app, **kwargs)
         self.chunk_max_records = chunk_max_records
         self.chunk_max_bytes = chunk_max_bytes
         self.drain_timeout = drain_timeout
+        self.fetch_gap = fetch_gap
         self.chunked_topics: set[str] = set()
         # Those of `ChunkTable`s: one message a fetch, which recovery applies whole.
         self.changelogs: set[str] = set()
@@ -283,6 +285,7 @@ def install(
     chunk_max_records: int = CHUNK_MAX_RECORDS,
     chunk_max_bytes: int = CHUNK_MAX_BYTES,
     drain_timeout: float = DRAIN_TIMEOUT_SECONDS,
+    fetch_gap: float = 0.0,
 ) -> None:
     """Give a Faust app this transport; before its first topic or agent is made.
 
@@ -295,6 +298,7 @@ def install(
         chunk_max_bytes: at most so many bytes of values, unless one record alone has more.
         drain_timeout: seconds that work in flight may take when partitions are taken away; below
             the consumer group's rebalance time-out.
+        fetch_gap: seconds between fetches of few records (`app.streaming.pacing`).
     """
     transport = Transport(
         app.conf.broker_consumer,
@@ -302,6 +306,7 @@ def install(
         chunk_max_records=chunk_max_records,
         chunk_max_bytes=chunk_max_bytes,
         drain_timeout=drain_timeout,
+        fetch_gap=fetch_gap,
     )
     app.transport = transport
     app.producer_transport = transport
