@@ -18,8 +18,7 @@ from app.topic_admin import BrokerRefusedError, TopicError, TopicMismatchError, 
 
 logger = logging.getLogger(__name__)
 
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help
-# Starting again will not help.
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again will not help, as with these
 NEEDS_SOMEBODY = (TopicMismatchError, BrokerRefusedError)
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the broker is not there yet
 EXIT_SOFTWARE = 70  # EX_SOFTWARE: whoever supervises starts it again

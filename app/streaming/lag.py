@@ -35,8 +35,8 @@ class Partition(Protocol):
         ...
 
 
-class Holder(Protocol):
-    """A consumer."""
+class Held(Protocol):
+    """A consumer's partitions."""
 
     def held(self) -> Collection[Partition]:
         """The partitions that are this consumer's now."""
@@ -45,6 +45,10 @@ class Holder(Protocol):
     def finished(self, tp: Partition) -> int:
         """The offset before which all is finished; 0 where nothing is known to be."""
         ...
+
+
+class Holder(Held, Protocol):
+    """A consumer that knows their ends, or asks for them."""
 
     def fetched_end(self, tp: Partition) -> int | None:
         """The partition's end as of the last fetch from it."""

@@ -11,11 +11,11 @@ It is looked at by whoever looks at the lag, and nothing is counted for it in be
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.streaming.lag import Partition
+from app.streaming.lag import Held, Partition
 from app.streaming.tracker import CommitTracker
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 TELL_SECONDS = 60.0
 
 
-class Holder(Protocol):
-    """A consumer."""
+class Holder(Held, Protocol):
+    """A consumer that tells what it does with them."""
 
     @property
     def tracker(self) -> CommitTracker[Any]:
@@ -36,14 +36,6 @@ class Holder(Protocol):
     @property
     def flow_active(self) -> bool:
         """Whether it hands on what it fetches."""
-        ...
-
-    def held(self) -> Collection[Partition]:
-        """The partitions that are this consumer's now."""
-        ...
-
-    def finished(self, tp: Partition) -> int:
-        """The offset before which all is finished; 0 where nothing is known to be."""
         ...
 
 
